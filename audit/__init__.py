@@ -1,0 +1,1 @@
+"""What was disclosed to whom: the ledger, its search index, its questions."""

@@ -1,0 +1,81 @@
+"""A frame: the durable record of one operation. No values: identifiers enter as keyed hashes only.
+
+Frames are JSON so that a court can read them without this program. Item numbers are permanent (`Ledger` keeps their dictionary). Each
+group holds one letter for each item, and the entities whose records had exactly these outcomes:
+R returned, A absent, M masked, D denied, F could not be had, J used to follow a relation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+FRAME_VERSION = 1
+OUTCOMES = {"R": "RETURNED", "A": "ABSENT", "M": "MASKED", "D": "DENIED", "F": "FAILED", "J": "JOINED"}
+
+
+class SubjectHash:
+    """Hashes identifiers of data subjects under a key, so that the ledger can be searched for a person but tells of none.
+
+    HMAC-SHA-256, the first 16 bytes in hexadecimal, after the key's id: old keys stay usable beside new ones.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) != 32:
+            raise ValueError("the ledger's secret must have 32 bytes")
+        self._secret = secret
+        self.key_id = hashlib.sha256(b"onesource/ledger/key-id" + secret).hexdigest()[:6]
+
+    def of(self, entity: str, identifier: str) -> str:
+        digest = hmac.digest(self._secret, f"{entity}\x1f{identifier}".encode(), "sha256")
+        return f"{self.key_id}:{digest[:16].hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFrame:
+    """What one node of the plan disclosed; `groups` maps outcome letters to hashed entities, `items` are permanent numbers."""
+
+    path: str
+    resource: str
+    subject: str
+    purpose: str
+    case: str
+    service: str
+    items: tuple[int, ...]
+    rules: tuple[str, ...]
+    groups: Mapping[str, list[str]]
+    others: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One operation. `at` is in microseconds since 1970 UTC; `fields` names the ungoverned root fields that it had."""
+
+    operation: str
+    at: int
+    subject: str
+    department: str
+    role: str
+    region: str
+    client: str
+    document: str
+    name: str
+    policy: str
+    catalogue: str
+    outcome: str
+    fields: tuple[str, ...]
+    nodes: tuple[NodeFrame, ...]
+
+    def encode(self) -> bytes:
+        """The frame as canonical JSON: keys sorted, no spaces, UTF-8."""
+        return orjson.dumps({"v": FRAME_VERSION, **asdict(self)}, option=orjson.OPT_SORT_KEYS)
+
+
+def decode(frame: bytes) -> dict[str, Any]:
+    """A frame's JSON as plain values."""
+    return dict(orjson.loads(frame))

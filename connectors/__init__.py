@@ -1,0 +1,1 @@
+"""Where the data lives: one file per kind of source, one contract."""

@@ -1,0 +1,285 @@
+"""Cases (办件): what stops browsing.
+
+A case belongs to one department and one of its service items, carries the acceptance number (受理号), has subjects, and expires. It
+authorises look-ups of its subjects only. Subjects' identifiers are sealed with AES-256-GCM at rest, bound to their case:
+neither the database nor a copy of it tells who applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from schema.catalogue import Service
+
+_REMEMBER_SECONDS = 0.25
+_MAX_REMEMBERED = 10_000
+_T = TypeVar("_T")
+
+metadata = sa.MetaData()
+cases_table = sa.Table(
+    "cases",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("department", sa.String(100), nullable=False),
+    sa.Column("number", sa.String(100), nullable=False),
+    sa.Column("service", sa.String(100), nullable=False),
+    sa.Column("opened_at", sa.BigInteger, nullable=False),
+    sa.Column("opened_by", sa.String(200), nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Column("closed_at", sa.BigInteger),
+    sa.Column("closed_by", sa.String(200)),
+    sa.UniqueConstraint("department", "number", name="uq_cases_department_number"),
+)
+subjects_table = sa.Table(
+    "case_subjects",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column(
+        "case_id", sa.Integer, sa.ForeignKey("cases.id", name="fk_case_subjects_case"), nullable=False, index=True
+    ),
+    sa.Column("entity", sa.String(100), nullable=False),
+    sa.Column("role", sa.String(100), nullable=False),
+    sa.Column("basis", sa.String(500), nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+
+
+class CaseState(StrEnum):
+    """办件状态."""
+
+    OPEN = "OPEN"
+    CLOSED = "CLOSED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSubject:
+    """A subject of a case: entity, normalised identifier, role, and on which basis it was added."""
+
+    entity: str
+    identifier: str
+    role: str
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case with its subjects. Times are aware and in UTC."""
+
+    number: str
+    department: str
+    service: str
+    opened_at: datetime
+    expires_at: datetime
+    closed_at: datetime | None
+    subjects: tuple[CaseSubject, ...]
+
+    def state(self, now: datetime) -> CaseState:
+        if self.closed_at:
+            return CaseState.CLOSED
+        return CaseState.EXPIRED if now >= self.expires_at else CaseState.OPEN
+
+    def has_subject(self, entity: str, identifier: str) -> bool:
+        return any(s.identifier == identifier and s.entity == entity for s in self.subjects)
+
+
+class CaseStoreUnavailable(Exception):
+    """The case store cannot be read or written."""
+
+
+class CaseExists(Exception):
+    """The department already has a case of that number."""
+
+
+class Seal:
+    """Seals identifiers with AES-256-GCM under a secret of 32 bytes; each is bound to its case and entity."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) != 32:
+            raise ValueError("the case secret must have 32 bytes")
+        self._aead = AESGCM(secret)
+
+    def seal(self, identifier: str, bound_to: str) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + self._aead.encrypt(nonce, identifier.encode(), bound_to.encode())
+
+    def open(self, sealed: bytes, bound_to: str) -> str:
+        return self._aead.decrypt(sealed[:12], sealed[12:], bound_to.encode()).decode()
+
+
+def migrate(engine: sa.Engine, revision: str = "head") -> None:
+    """Bring the case store to `revision` (Alembic); a newer store than this program knows is refused by Alembic."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        if revision in ("head", "heads") or not revision.startswith("-"):
+            command.upgrade(config, revision)
+        else:
+            command.downgrade(config, revision)
+        connection.commit()
+
+
+class CaseStore:
+    """The cases of all departments, in one database of ours.
+
+    A case that was read is remembered for a quarter of a second in this process (and forgotten at once when it is closed here), so that closing
+    it elsewhere is in force in well under a second.
+    """
+
+    def __init__(self, url: str, secret: bytes) -> None:
+        self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+        self._seal = Seal(secret)
+        self._remembered: dict[tuple[str, str], tuple[float, Case | None]] = {}
+
+    def open(self) -> None:
+        """Create or migrate the tables."""
+        try:
+            migrate(self._engine)
+        except sa.exc.SQLAlchemyError as error:
+            raise CaseStoreUnavailable from error
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    async def find(self, department: str, number: str) -> Case | None:
+        """The department's case of that acceptance number, whatever its state."""
+        key = (department, number)
+        remembered = self._remembered.get(key)
+        now = time.monotonic()
+        if remembered and remembered[0] > now:
+            return remembered[1]
+        cases = await self._run(
+            lambda: self._select(cases_table.c.department == department, cases_table.c.number == number)
+        )
+        case = cases[0] if cases else None
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[key] = (now + _REMEMBER_SECONDS, case)
+        return case
+
+    async def of_department(self, department: str, limit: int) -> tuple[Case, ...]:
+        """The department's latest cases, newest first, at most `limit`."""
+        return await self._run(lambda: self._select(cases_table.c.department == department, limit=limit))
+
+    async def accept(
+        self, service: Service, number: str, subjects: Sequence[CaseSubject], opened_by: str, now: datetime
+    ) -> Case:
+        """Open a case until `service.days` from now; `CaseExists` if the number is taken."""
+        expires = now + timedelta(days=service.days)
+        case = Case(number, service.department, service.code, now, expires, None, tuple(subjects))
+        await self._run(lambda: self._insert(case, opened_by))
+        self._remembered.pop((case.department, number), None)
+        return case
+
+    async def close_case(self, department: str, number: str, closed_by: str, now: datetime) -> Case | None:
+        """Close an open case at once; a case that is closed already stays as it was. None if there is none."""
+        closing = (
+            sa.update(cases_table)
+            .where(cases_table.c.department == department, cases_table.c.number == number)
+            .where(cases_table.c.closed_at.is_(None))
+            .values(closed_at=_micros(now), closed_by=closed_by)
+        )
+
+        def run() -> None:
+            with self._engine.begin() as connection:
+                connection.execute(closing)
+
+        await self._run(run)
+        self._remembered.pop((department, number), None)
+        return await self.find(department, number)
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.to_thread(work)
+        except (sa.exc.SQLAlchemyError, InvalidTag) as error:
+            raise CaseStoreUnavailable from error
+
+    def _insert(self, case: Case, opened_by: str) -> None:
+        with self._engine.begin() as connection:
+            try:
+                result = connection.execute(
+                    sa.insert(cases_table).values(
+                        department=case.department,
+                        number=case.number,
+                        service=case.service,
+                        opened_at=_micros(case.opened_at),
+                        opened_by=opened_by,
+                        expires_at=_micros(case.expires_at),
+                    )
+                )
+            except sa.exc.IntegrityError as error:
+                raise CaseExists from error
+            (case_id,) = result.inserted_primary_key or (None,)
+            connection.execute(
+                sa.insert(subjects_table),
+                [
+                    {
+                        "case_id": case_id,
+                        "entity": s.entity,
+                        "role": s.role,
+                        "basis": s.basis,
+                        "sealed": self._seal.seal(s.identifier, f"{case.department}/{case.number}/{s.entity}"),
+                    }
+                    for s in case.subjects
+                ],
+            )
+
+    def _select(self, *where: sa.ColumnElement[bool], limit: int = 1) -> tuple[Case, ...]:
+        with self._engine.connect() as connection:
+            newest = sa.select(cases_table).where(*where).order_by(cases_table.c.id.desc()).limit(limit)
+            found = connection.execute(newest).mappings().all()
+            ids = [row["id"] for row in found]
+            of_cases = sa.select(subjects_table).where(subjects_table.c.case_id.in_(ids)).order_by(subjects_table.c.id)
+            subjects: dict[int, list[CaseSubject]] = {case_id: [] for case_id in ids}
+            numbers = {row["id"]: f"{row['department']}/{row['number']}" for row in found}
+            for row in connection.execute(of_cases).mappings() if ids else ():
+                bound = f"{numbers[row['case_id']]}/{row['entity']}"
+                identifier = self._seal.open(row["sealed"], bound)
+                subjects[row["case_id"]].append(CaseSubject(row["entity"], identifier, row["role"], row["basis"]))
+        return tuple(_case(row, subjects[row["id"]]) for row in found)
+
+
+def _case(row: Mapping[str, object] | sa.RowMapping, subjects: Sequence[CaseSubject]) -> Case:
+    closed = row["closed_at"]
+    return Case(
+        number=str(row["number"]),
+        department=str(row["department"]),
+        service=str(row["service"]),
+        opened_at=_moment(row["opened_at"]),
+        expires_at=_moment(row["expires_at"]),
+        closed_at=None if closed is None else _moment(closed),
+        subjects=tuple(subjects),
+    )
+
+
+def _micros(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
+
+
+def _moment(micros: object) -> datetime:
+    assert isinstance(micros, int)
+    return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    connection.executescript(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=2000;"
+    )

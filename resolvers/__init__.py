@@ -1,0 +1,1 @@
+"""How a question is answered: the line, stage by stage. Start reading at `resolvers.line`."""

@@ -1,0 +1,85 @@
+"""Disclose: put the operation on record before a byte of its answer leaves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from audit.frame import Frame, NodeFrame, SubjectHash
+from audit.ledger import Ledger, LedgerUnavailable
+from policies.identity import Identity
+from resolvers.authorise import Claim
+from resolvers.shape import NodeDisclosure
+from schema.errors import Fault, RequestError
+
+_LOG = logging.getLogger("onesource.ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Writes frames for one catalogue: `numbers` are the permanent numbers of its items."""
+
+    ledger: Ledger
+    hashes: SubjectHash
+    numbers: Mapping[str, int]
+    catalogue_version: str
+
+    async def record(
+        self,
+        operation_id: str,
+        identity: Identity,
+        now: datetime,
+        policy: str,
+        outcome: str,
+        *,
+        document: str = "",
+        name: str = "",
+        fields: Sequence[str] = (),
+        claims: Sequence[Claim] = (),
+        disclosures: Sequence[Sequence[NodeDisclosure]] = (),
+    ) -> None:
+        """Return when the operation's frame is durable. RequestError LEDGER_UNAVAILABLE if it cannot be: then nothing may leave."""
+        nodes = tuple(
+            self._node(node, claim) for claim, noted in zip(claims, disclosures, strict=True) for node in noted
+        )
+        at = int(now.timestamp() * 1_000_000)
+        frame = Frame(
+            operation=operation_id,
+            at=at,
+            subject=identity.subject,
+            department=identity.department,
+            role=identity.role.value,
+            region=identity.region,
+            client=identity.client,
+            document=document,
+            name=name,
+            policy=policy,
+            catalogue=self.catalogue_version,
+            outcome=outcome,
+            fields=tuple(fields),
+            nodes=nodes,
+        )
+        try:
+            await self.ledger.append(at, operation_id, frame.encode())
+        except LedgerUnavailable:
+            _LOG.error("operation %s withheld: the ledger is unavailable", operation_id)
+            raise RequestError(Fault("LEDGER_UNAVAILABLE")) from None
+
+    def _node(self, node: NodeDisclosure, claim: Claim) -> NodeFrame:
+        return NodeFrame(
+            path=".".join(str(part) for part in node.path),
+            resource=node.resource,
+            subject=node.subject.value,
+            purpose=claim.purpose.value,
+            case=claim.case_number,
+            service=claim.service.code if claim.service else "",
+            items=tuple(self.numbers[f"{node.resource}.{item}"] for item in node.items),
+            rules=node.rules,
+            groups={
+                outcomes: [self.hashes.of(node.entity, entity) for entity in entities]
+                for outcomes, entities in node.groups.items()
+            },
+            others=[self.hashes.of(entity, identifier) for entity, identifier in sorted(node.others)],
+        )

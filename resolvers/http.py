@@ -1,0 +1,124 @@
+"""GraphQL over HTTP: the one endpoint, by the book.
+
+POST with `application/json` in UTF-8, answered as `application/graphql-response+json` (or `application/json` for those who accept nothing
+newer). No GET, no batches, no multipart: each opens a way around the line. Bodies are bounded before they are read.
+Source: GraphQL over HTTP, working draft of the GraphQL Foundation.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from policies.identity import Identity, Role, Unauthenticated, Verifier
+from resolvers.line import Answer, Line, Request
+from schema.errors import Fault, RequestError, Text, to_graphql
+
+_LOG = logging.getLogger("onesource.http")
+GRAPHQL = "application/graphql-response+json"
+JSON = "application/json"
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+
+class Endpoint:
+    """The ASGI endpoint at `/graphql`."""
+
+    def __init__(self, line: Line, verifier: Verifier, max_body: int) -> None:
+        self._line = line
+        self._verifier = verifier
+        self._max_body = max_body
+
+    async def answer(self, http: HttpRequest) -> Response:
+        """The HTTP answer to one HTTP request."""
+        media = GRAPHQL
+        try:
+            media = _media(http.headers.get("accept", ""))
+            if http.method != "POST":
+                raise RequestError(Fault("METHOD_NOT_ALLOWED"))
+            identity = await self._identity(http)
+            request = await self._request(http)
+        except RequestError as error:
+            answer = Answer(error.status, {"errors": [to_graphql(fault) for fault in error.faults]})
+            return _response(answer, media, None)
+        return _response(await self._line.answer(request, identity), media, identity)
+
+    async def _identity(self, http: HttpRequest) -> Identity:
+        try:
+            return await self._verifier.identify(http.headers.get("authorization"))
+        except Unauthenticated as error:
+            _LOG.warning("unauthenticated: %s", error)
+            raise RequestError(Fault("UNAUTHENTICATED")) from None
+
+    async def _request(self, http: HttpRequest) -> Request:
+        content_type, _, parameters = http.headers.get("content-type", "").partition(";")
+        charset = parameters.partition("charset=")[2].strip().strip('"').lower() or "utf-8"
+        if (
+            content_type.strip().lower() != JSON
+            or charset not in ("utf-8", "utf8")
+            or "content-encoding" in http.headers
+        ):
+            raise RequestError(Fault("MEDIA_TYPE_UNSUPPORTED"))
+        try:
+            content = orjson.loads(await self._body(http))
+        except orjson.JSONDecodeError:
+            raise RequestError(Fault("REQUEST_MALFORMED")) from None
+        return _request(content)
+
+    async def _body(self, http: HttpRequest) -> bytes:
+        body = bytearray()
+        try:
+            async for chunk in http.stream():
+                body += chunk
+                if len(body) > self._max_body:
+                    raise RequestError(Fault("REQUEST_TOO_LARGE"))
+        except ClientDisconnect:
+            raise RequestError(Fault("REQUEST_MALFORMED")) from None
+        return bytes(body)
+
+
+def _media(accept: str) -> str:
+    """The answer's media type; RequestError if the caller accepts none that we have."""
+    accepted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    if not accept.strip() or GRAPHQL in accepted or "*/*" in accepted or "application/*" in accepted:
+        return GRAPHQL
+    if JSON in accepted:
+        return JSON
+    raise RequestError(Fault("NOT_ACCEPTABLE"))
+
+
+def _request(content: Any) -> Request:
+    """The request in a JSON body; RequestError for anything that is none."""
+    if isinstance(content, list):
+        raise RequestError(Fault("BATCHING_DISABLED"))
+    if not isinstance(content, dict):
+        raise RequestError(Fault("REQUEST_MALFORMED"))
+    document, variables, name = content.get("query"), content.get("variables"), content.get("operationName")
+    for valid, en, zh in (
+        (isinstance(document, str) and bool(document), "`query` must be a text", "query 须为文本"),
+        (variables is None or isinstance(variables, dict), "`variables` must be an object", "variables 须为对象"),
+        (name is None or isinstance(name, str), "`operationName` must be a text", "operationName 须为文本"),
+        (isinstance(content.get("extensions") or {}, dict), "`extensions` must be an object", "extensions 须为对象"),
+    ):
+        if not valid:
+            raise RequestError(Fault("REQUEST_MALFORMED", reason=Text(en, zh)))
+    return Request(str(document), variables or {}, name or None)
+
+
+def _response(answer: Answer, media: str, identity: Identity | None) -> Response:
+    # under application/json a well-formed GraphQL answer is 200 even where the operation failed (GraphQL over HTTP, 6.4.1)
+    status = 200 if media == JSON and answer.status == 400 and identity else answer.status
+    headers = dict(_HEADERS)
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == 405:
+        headers["Allow"] = "POST"
+    if status == 503:
+        headers["Retry-After"] = "1"
+    if identity and identity.role is Role.DEVELOPER:
+        headers["Server-Timing"] = ", ".join(f"{stage};dur={spent:.3f}" for stage, spent in answer.timings.items())
+    return Response(orjson.dumps(answer.body), status, headers, f"{media}; charset=utf-8")

@@ -1,0 +1,259 @@
+"""Parse and validate: a document becomes an `Operation`, once for each text.
+
+Limits hold on the *expanded* tree: its size and depth are summed over the fragments without expanding them, before validation,
+because validation of nested fragments can take exponential time (746 bytes took 0.86 s).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    BooleanValueNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionNode,
+    SelectionSetNode,
+    VariableNode,
+    parse,
+    validate,
+)
+from graphql.execution.values import VariableValues, get_variable_values
+
+from schema.errors import CODES, Fault, RequestError, Text
+
+_USE = re.compile(r"\b(UseInput|BasisInput)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one operation: the document's tokens, its fields and levels with fragments expanded, its governed roots, the
+    identifiers asked for, and the entities reached across one relation."""
+
+    tokens: int = 10_000
+    fields: int = 2_000
+    depth: int = 20
+    roots: int = 50
+    identifiers: int = 1_000
+    records: int = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """A valid operation. `conditions` are the Boolean variables that decide which fields it has; `variants` keeps a plan for each of
+    their combinations."""
+
+    digest: str
+    name: str | None
+    definition: OperationDefinitionNode
+    document: DocumentNode
+    fragments: Mapping[str, FragmentDefinitionNode]
+    conditions: tuple[str, ...]
+    variants: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+
+    @property
+    def is_query(self) -> bool:
+        return self.definition.operation is OperationType.QUERY
+
+
+def fault_of(error: GraphQLError, default: str) -> Fault:
+    """graphql-core's error as a fault: an identifier's own reason, a missing use by its code, else `default` with its words."""
+    locations = tuple((place.line, place.column) for place in error.locations or ())
+    known = (error.extensions or {}).get("code")
+    if known in CODES:
+        reason = error.extensions["reason"]  # type: ignore[index]
+        return Fault(known, reason=Text(reason["en"], reason["zh"]), locations=locations)
+    code = "USE_REQUIRED" if _USE.search(error.message) else default
+    return Fault(code, reason=Text(error.message, CODES[code].message.zh), locations=locations)
+
+
+class Documents:
+    """Parsed and validated operations by text and name, the latest `size` of them."""
+
+    def __init__(self, schema: GraphQLSchema, limits: Limits, size: int = 1_000) -> None:
+        self._schema = schema
+        self._limits = limits
+        self._size = size
+        self._kept: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
+
+    def operation(self, text: str, name: str | None) -> Operation:
+        """The operation of that name in the document; RequestError if there is none or it is not valid."""
+        key = (text, name)
+        operation = self._kept.get(key)
+        if operation is None:
+            operation = self._kept[key] = self._prepare(text, name)
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        return operation
+
+    def _prepare(self, text: str, name: str | None) -> Operation:
+        try:
+            document = parse(text, max_tokens=self._limits.tokens, no_location=False)
+        except GraphQLError as error:
+            code = (
+                "QUERY_TOO_LARGE"
+                if "token" in error.message and "limit" in error.message.lower()
+                else "GRAPHQL_PARSE_FAILED"
+            )
+            raise RequestError(fault_of(error, code)) from None
+        except RecursionError:
+            raise RequestError(Fault("QUERY_TOO_DEEP")) from None
+        _bound(document, self._limits)
+        errors = validate(self._schema, document, max_errors=10, hide_suggestions=True)
+        if errors:
+            raise RequestError(*(fault_of(error, "GRAPHQL_VALIDATION_FAILED") for error in errors))
+        definition = _choose(document, name)
+        fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+        return Operation(
+            digest=hashlib.sha256(text.encode()).hexdigest()[:32],
+            name=name,
+            definition=definition,
+            document=document,
+            fragments=fragments,
+            conditions=_conditions(definition, fragments),
+        )
+
+    def variables(self, operation: Operation, given: Mapping[str, Any]) -> VariableValues:
+        """The operation's variables, coerced; RequestError with each that does not fit."""
+        coerced = get_variable_values(
+            self._schema,
+            operation.definition.variable_definitions or (),
+            dict(given),
+            max_errors=5,
+            hide_suggestions=True,
+        )
+        if isinstance(coerced, VariableValues):
+            return coerced
+        raise RequestError(*(fault_of(error, "VARIABLES_INVALID") for error in coerced))
+
+
+def _choose(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
+    named = [o for o in operations if name is None or (o.name and o.name.value == name)]
+    if len(named) != 1 or named[0].operation is OperationType.SUBSCRIPTION:
+        raise RequestError(Fault("OPERATION_UNKNOWN"))
+    return named[0]
+
+
+def _bound(document: DocumentNode, limits: Limits) -> None:
+    """Refuse a document whose expanded tree has too many fields or levels. Cycles are left to validation."""
+    measure = _Measure(document, limits.fields)
+    try:
+        total = 0
+        for definition in document.definitions:
+            if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
+                count, depth = measure.selections(definition.selection_set)
+                total += count
+                if depth > limits.depth:
+                    raise RequestError(Fault("QUERY_TOO_DEEP"))
+        if total > 2 * limits.fields:
+            raise RequestError(Fault("QUERY_TOO_LARGE"))
+    except RecursionError:
+        raise RequestError(Fault("QUERY_TOO_DEEP")) from None
+
+
+class _Measure:
+    """Size and depth of selection sets with their fragments expanded, each fragment measured once."""
+
+    def __init__(self, document: DocumentNode, most: int) -> None:
+        self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+        self._most = most
+        self._measured: dict[str, tuple[int, int]] = {}
+        self._open: set[str] = set()
+
+    def selections(self, selections: SelectionSetNode | None) -> tuple[int, int]:
+        count = depth = 0
+        for node in selections.selections if selections else ():
+            size, below = self._selection(node)
+            count, depth = count + size, max(depth, below)
+            if count > self._most:
+                raise RequestError(Fault("QUERY_TOO_LARGE"))
+        return count, depth
+
+    def _selection(self, node: SelectionNode) -> tuple[int, int]:
+        if isinstance(node, FieldNode):
+            size, below = self.selections(node.selection_set)
+            return size + 1, below + 1
+        if isinstance(node, FragmentSpreadNode):
+            return self._fragment(node.name.value)
+        assert isinstance(node, InlineFragmentNode)
+        return self.selections(node.selection_set)
+
+    def _fragment(self, name: str) -> tuple[int, int]:
+        if name not in self._measured:
+            if name in self._open or name not in self._fragments:
+                return 0, 0
+            self._open.add(name)
+            self._measured[name] = self.selections(self._fragments[name].selection_set)
+            self._open.discard(name)
+        return self._measured[name]
+
+
+def _conditions(
+    definition: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> tuple[str, ...]:
+    found: set[str] = set()
+    todo: list[Any] = [definition, *fragments.values()]
+    while todo:
+        for node in todo.pop().selection_set.selections:
+            for directive in node.directives or ():
+                for argument in directive.arguments or ():
+                    if isinstance(argument.value, VariableNode):
+                        found.add(argument.value.name.value)
+            if getattr(node, "selection_set", None):
+                todo.append(node)
+    return tuple(sorted(found))
+
+
+Collected = dict[str, list[FieldNode]]
+
+
+def collect(operation: Operation, selection_sets: list[SelectionSetNode], conditions: Mapping[str, bool]) -> Collected:
+    """The fields of merged selection sets by response key, in document order, under the given values of `@include` and `@skip`.
+
+    Every object type here is concrete, so a fragment that validation let through always applies.
+    """
+    collected: Collected = {}
+    seen: set[str] = set()
+
+    def walk(selections: SelectionSetNode) -> None:
+        for node in selections.selections:
+            if not _wanted(node, conditions):
+                continue
+            if isinstance(node, FieldNode):
+                key = node.alias.value if node.alias else node.name.value
+                collected.setdefault(key, []).append(node)
+            elif isinstance(node, InlineFragmentNode):
+                walk(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in seen:
+                seen.add(node.name.value)
+                walk(operation.fragments[node.name.value].selection_set)
+
+    for selections in selection_sets:
+        walk(selections)
+    return collected
+
+
+def _wanted(node: Any, conditions: Mapping[str, bool]) -> bool:
+    for directive in node.directives or ():
+        name = directive.name.value
+        if name in ("include", "skip"):
+            value = directive.arguments[0].value
+            holds = value.value if isinstance(value, BooleanValueNode) else conditions[value.name.value]
+            if holds is (name == "skip"):
+                return False
+    return True

@@ -1,0 +1,354 @@
+"""Shape: fetched rows in the form of the answer, and what each of them discloses.
+
+One step a record: its cells are laid out once per restricted node, values are converted and masked as they are read. For every record
+the outcome of each item is noted as a letter, which is what the ledger keeps.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from connectors.contract import INVALID, Row
+from policies.masks import mask
+from resolvers.fetch import Fetched
+from resolvers.plan import ConstantCell, EntityNode, IdentifierCell, ItemCell, Path, RelationNode, ResourceNode
+from resolvers.restrict import AllowedEntity, AllowedRelation, AllowedResource, AllowedRoot, denied
+from schema.catalogue import Catalogue, Item, ItemType, MaskKind, SubjectClass
+from schema.errors import Fault
+
+RETURNED, ABSENT, MASKED, DENIED, FAILED, JOINED = "R", "A", "M", "D", "F", "J"
+"""Outcomes of an item: its value was returned, there was none, it was masked, denied, could not be had; it was used to follow a relation."""
+
+_MAX_INT = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDisclosure:
+    """What one node disclosed: `groups` maps the items' outcomes (a letter each) to the entities whose records had them.
+
+    `others` are identifiers of further data subjects that the returned values named, as (entity, identifier).
+    """
+
+    path: Path
+    resource: str
+    subject: SubjectClass
+    items: tuple[str, ...]
+    rules: tuple[str, ...]
+    groups: dict[str, list[str]]
+    entity: str
+    others: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(slots=True)
+class Shaped:
+    """The answer of all governed roots, its faults, and its disclosures for each root."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    disclosures: list[list[NodeDisclosure]] = field(default_factory=list)
+
+
+class Shaper:
+    """Shapes answers for one catalogue; keeps the layout of each restricted node as long as the node lives."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._names = {table.name: {v.code: v.name for v in table.values} for table in catalogue.codes.values()}
+        self._entity_of = {entity.type: entity.name for entity in catalogue.entities.values()}
+
+    def shape(self, roots: Sequence[AllowedRoot], fetched: Fetched) -> Shaped:
+        """The answer to these roots from what was fetched for them."""
+        shaped = Shaped()
+        for root in roots:
+            work = _Shaping(self, fetched, shaped.faults)
+            node, claim = root.claim.root, root.claim
+            values: list[dict[str, Any] | None] = []
+            for number, key in enumerate(claim.keys):
+                path: Path = (node.key, number) if node.plural else (node.key,)
+                if key in claim.refusals or root.allowed is None:
+                    shaped.faults.append(denied(claim.refusals[key], path))
+                    values.append(None)
+                else:
+                    values.append(work.entity(root.allowed, key, path))
+            shaped.data[node.key] = values if node.plural else values[0]
+            refused = [key for key in dict.fromkeys(claim.keys) if key in claim.refusals]
+            if refused:
+                work.disclosures += _refused(node.target, refused, claim.refusals)
+            shaped.disclosures.append([*work.disclosures, *work.finished()])
+        return shaped
+
+    def converters(self, allowed: AllowedResource) -> list[Callable[[Any], Any] | None]:
+        """For each selected column what turns its canonical value into the answer's form; None where it is that already."""
+        resource = allowed.node.resource
+        return [
+            self._converter(resource.items[name], kind)
+            for name, kind in zip(allowed.columns, allowed.masks, strict=True)
+        ]
+
+    def _converter(self, item: Item, kind: MaskKind | None) -> Callable[[Any], Any] | None:
+        if kind:
+            return lambda value: mask(kind, value)
+        if item.type is ItemType.CODE:
+            names = self._names[item.codes or ""]
+            return lambda code: names.get(code, INVALID)
+        if item.type is ItemType.INT:
+            return lambda number: number if -_MAX_INT <= number < _MAX_INT else INVALID
+        return _CONVERTERS.get(item.type)
+
+    def entity_named_by(self, item: Item) -> str | None:
+        """The entity that this item's values identify, if any."""
+        return self._entity_of.get(item.type)
+
+
+_CONVERTERS: dict[ItemType, Callable[[Any], Any]] = {
+    ItemType.DECIMAL: str,
+    ItemType.IMAGE: lambda value: base64.b64encode(value).decode(),
+    ItemType.DATE: lambda value: value.isoformat(),
+    ItemType.DATETIME: lambda value: value.isoformat(),
+}
+
+
+@dataclass(slots=True)
+class _Layout:
+    """How the records of one restricted node are laid out, and what they have disclosed so far in this operation."""
+
+    allowed: AllowedResource
+    converters: list[Callable[[Any], Any] | None]
+    cells: list[tuple[str, int | None]]
+    special: list[Any]
+    letters: list[int | None]
+    others_at: list[tuple[int, str]]
+    groups: dict[str, list[str]]
+    others: set[tuple[str, str]]
+    invalid: set[int]
+
+
+class _Shaping:
+    """The shaping of one root: remembers which nodes were met, so that each reports its faults once."""
+
+    def __init__(self, shaper: Shaper, fetched: Fetched, faults: list[Fault]) -> None:
+        self._shaper = shaper
+        self._fetched = fetched
+        self._faults = faults
+        self._layouts: dict[AllowedResource, _Layout] = {}
+        self._relations: dict[AllowedRelation, dict[str, list[str]]] = {}
+        self.disclosures: list[NodeDisclosure] = []
+
+    def entity(self, allowed: AllowedEntity, key: str, path: Path) -> dict[str, Any]:
+        answer: dict[str, Any] = {}
+        for cell in allowed.cells:
+            if isinstance(cell, AllowedResource):
+                answer[cell.node.key] = self._resource(cell, key, path)
+            elif isinstance(cell, AllowedRelation):
+                answer[cell.node.key] = self._relation(cell, key, path)
+            elif isinstance(cell, IdentifierCell):
+                answer[cell.key] = key
+            else:
+                answer[cell.key] = cell.value
+        return answer
+
+    def _resource(self, allowed: AllowedResource, key: str, path: Path) -> Any:
+        layout = self._layouts.get(allowed)
+        if layout is None:
+            layout = self._layouts[allowed] = self._lay_out(allowed)
+            self._faults += allowed.faults
+            if allowed in self._fetched.failures:
+                self._faults.append(self._failed(self._fetched.failures[allowed], allowed.node))
+        if not allowed.allowed or allowed in self._fetched.failures:
+            self._note(layout, None, key, FAILED)
+            return None
+        rows, fetched_at = self._fetched.records[allowed][key]
+        resource = allowed.node.resource
+        if resource.many:
+            if not rows:
+                self._note(layout, None, key, ABSENT)
+            return [self._record(layout, row, key, fetched_at) for row in rows]
+        if not rows:
+            self._note(layout, None, key, ABSENT)
+            if allowed.node.resource.name == self._shaper._catalogue.entities[resource.entity or ""].register:
+                self._faults.append(Fault("ENTITY_UNKNOWN", (*path, allowed.node.key)))
+            return None
+        if len(rows) > 1:
+            self._note(layout, None, key, FAILED)
+            self._faults.append(Fault("SOURCE_AMBIGUOUS", (*path, allowed.node.key), extra=self._source(allowed.node)))
+            return None
+        return self._record(layout, rows[0], key, fetched_at)
+
+    def _record(self, layout: _Layout, row: Row, key: str, fetched_at: datetime) -> dict[str, Any]:
+        values = list(row.values)
+        for index, convert in enumerate(layout.converters):
+            value = values[index]
+            if value is not None and value is not INVALID and convert:
+                values[index] = convert(value)
+            if values[index] is INVALID:
+                self._invalid(layout, index)
+        self._note(layout, values, key, ABSENT)
+        for index, entity in layout.others_at:
+            if isinstance(values[index], str):
+                layout.others.add((entity, values[index]))
+        answer: dict[str, Any] = {}
+        for name, column in layout.cells:
+            value = None if column is None else values[column]
+            answer[name] = None if value is INVALID else value
+        for cell in layout.special:
+            answer[cell.key] = (
+                cell.value if isinstance(cell, ConstantCell) else self._provenance(cell, layout, row, fetched_at)
+            )
+        if layout.special:  # cells are in document order, whatever their kind
+            answer = {cell.key: answer[cell.key] for cell in layout.allowed.node.cells}
+        return answer
+
+    def _provenance(self, cell: Any, layout: _Layout, row: Row, fetched_at: datetime) -> dict[str, Any]:
+        resource = layout.allowed.node.resource
+        provider = self._shaper._catalogue.departments[resource.department]
+        known = {
+            "provider": provider.title,
+            "providerCode": provider.code,
+            "resourceCode": resource.code,
+            "updatedAt": row.updated.isoformat() if row.updated else None,
+            "fetchedAt": fetched_at.isoformat(),
+            "__typename": "Provenance",
+        }
+        return {name: known[part] for name, part in cell.parts}
+
+    def _relation(self, allowed: AllowedRelation, key: str, path: Path) -> Any:
+        node = allowed.node
+        if allowed not in self._relations:
+            self._relations[allowed] = defaultdict(list)
+            self._faults += allowed.faults
+            if allowed in self._fetched.failures:
+                self._faults.append(self._failed(self._fetched.failures[allowed], node))
+        groups = self._relations[allowed]
+        if not allowed.allowed:
+            groups[DENIED * len(allowed.decisions)].append(key)
+            return None
+        if allowed in self._fetched.failures:
+            groups[FAILED * len(allowed.decisions)].append(key)
+            return None
+        links = self._fetched.links[allowed][key]
+        groups[(JOINED if links else ABSENT) * len(allowed.decisions)].append(key)
+        place = (*path, node.key)
+        if node.many:
+            return [
+                self.entity(allowed.targets[subject], other, (*place, number))
+                for number, (subject, other) in enumerate(links)
+            ]
+        if len(links) > 1:
+            self._faults.append(Fault("SOURCE_AMBIGUOUS", place, extra=self._source(node)))
+            return None
+        return self.entity(allowed.targets[links[0][0]], links[0][1], place) if links else None
+
+    # -- notes -----------------------------------------------------------------------------------------------
+
+    def _lay_out(self, allowed: AllowedResource) -> _Layout:
+        positions = {name: index for index, name in enumerate(allowed.columns)}
+        items = [item for item, _ in allowed.decisions]
+        named = [(positions[i.name], self._shaper.entity_named_by(i)) for i in items if i.name in positions]
+        return _Layout(
+            allowed=allowed,
+            converters=self._shaper.converters(allowed),
+            cells=[(c.key, positions.get(c.item.name)) for c in allowed.node.cells if isinstance(c, ItemCell)],
+            special=[c for c in allowed.node.cells if not isinstance(c, ItemCell)],
+            letters=[positions.get(item.name) for item in items],
+            others_at=[
+                (index, entity)
+                for index, entity in named
+                if entity and allowed.columns[index] != allowed.node.resource.key and allowed.masks[index] is None
+            ],
+            groups=defaultdict(list),
+            others=set(),
+            invalid=set(),
+        )
+
+    def _note(self, layout: _Layout, values: Sequence[Any] | None, key: str, empty: str) -> None:
+        """Note the outcome of each item of one record (`values` None: there was no record, allowed items are `empty`)."""
+        letters = []
+        masks = layout.allowed.masks
+        for column in layout.letters:
+            if column is None:
+                letters.append(DENIED)
+            elif values is None:
+                letters.append(empty)
+            elif values[column] is None:
+                letters.append(ABSENT)
+            elif values[column] is INVALID:
+                letters.append(FAILED)
+            else:
+                letters.append(MASKED if masks[column] else RETURNED)
+        layout.groups["".join(letters)].append(key)
+
+    def _invalid(self, layout: _Layout, index: int) -> None:
+        if index in layout.invalid:
+            return
+        layout.invalid.add(index)
+        node = layout.allowed.node
+        name = layout.allowed.columns[index]
+        keys = [c.key for c in node.cells if isinstance(c, ItemCell) and c.item.name == name]
+        extra = {"coordinate": f"{node.resource.name}.{name}", **self._source(node)}
+        self._faults += [Fault("SOURCE_VALUE_INVALID", (*node.path, key), extra=extra) for key in keys]
+
+    def _failed(self, code: str, node: ResourceNode | RelationNode) -> Fault:
+        return Fault(code, node.path, extra=self._source(node))
+
+    def _source(self, node: ResourceNode | RelationNode) -> dict[str, Any]:
+        department = self._shaper._catalogue.departments[node.resource.department]
+        return {"resource": node.resource.name, "provider": department.title, "contact": department.contact}
+
+    def finished(self) -> list[NodeDisclosure]:
+        """What every node that was met has disclosed."""
+        noted = []
+        for allowed, layout in self._layouts.items():
+            noted.append(_disclosure(allowed, layout.groups, frozenset(layout.others)))
+        for relation, groups in self._relations.items():
+            noted.append(_disclosure(relation, groups, frozenset()))
+        return noted
+
+
+def _disclosure(
+    allowed: AllowedResource | AllowedRelation, groups: dict[str, list[str]], others: frozenset[tuple[str, str]]
+) -> NodeDisclosure:
+    node = allowed.node
+    if isinstance(node, RelationNode):
+        entity = (node.resource.entity or "") if node.forward else node.relation.to
+    else:
+        entity = node.resource.entity or ""
+    return NodeDisclosure(
+        path=node.path,
+        resource=node.resource.name,
+        subject=allowed.subject,
+        items=tuple(item.name for item, _ in allowed.decisions),
+        rules=tuple(decision.rule_id for _, decision in allowed.decisions),
+        groups=dict(groups),
+        entity=entity,
+        others=others,
+    )
+
+
+def _refused(node: EntityNode, keys: Sequence[str], refusals: dict[str, Any]) -> list[NodeDisclosure]:
+    """What a refused root asked for: every item of it, denied under the basis's rule."""
+    by_rule: dict[str, list[str]] = defaultdict(list)
+    for key in keys:
+        by_rule[refusals[key].rule_id].append(key)
+    asked: list[NodeDisclosure] = []
+    todo: list[tuple[EntityNode, SubjectClass]] = [(node, SubjectClass.SUBJECT)]
+    while todo:
+        place, subject = todo.pop()
+        for cell in place.cells:
+            if isinstance(cell, RelationNode):
+                todo.append((cell.target, subject.then(cell.relation.subject)))
+                names: tuple[str, ...] = (cell.relation.item,)
+            elif isinstance(cell, ResourceNode):
+                names = tuple(item.name for item in cell.items)
+            else:
+                continue
+            for rule, refused in by_rule.items():
+                groups = {DENIED * len(names): list(refused)}
+                rules = (rule,) * len(names)
+                entity = node.entity.name
+                asked.append(NodeDisclosure(cell.path, cell.resource.name, subject, names, rules, groups, entity))
+    return asked

@@ -1,0 +1,1 @@
+"""What can be asked: the catalogue, the GraphQL types generated from it, identifiers, errors."""

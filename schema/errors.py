@@ -1,0 +1,124 @@
+"""The errors that callers see: one code a case, never reused, in English and Chinese, each with a hint.
+
+`Fault` is what a stage reports about one place of an operation; `RequestError` ends the whole request. Converting
+(`to_graphql`) is apart from recording: nothing here logs. Messages never carry a stored value, a host, SQL or a
+name that the caller could not see in the schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A sentence in English and in Chinese."""
+
+    en: str
+    zh: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"en": self.en, "zh": self.zh}
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """An error code: HTTP status where it ends the request (else 200), message and hint."""
+
+    status: int
+    message: Text
+    hint: Text
+
+
+CODES: dict[str, Code] = {
+    # -- the request as HTTP -------------------------------------------------------------------------------
+    "UNAUTHENTICATED": Code(401, Text("Sign in first.", "请先登录。"), Text("Send a valid bearer token.", "请携带有效的令牌。")),
+    "METHOD_NOT_ALLOWED": Code(405, Text("Only POST is accepted.", "仅接受 POST 请求。"), Text("Send the operation as a POST.", "请以 POST 方式提交。")),
+    "MEDIA_TYPE_UNSUPPORTED": Code(415, Text("The body must be application/json in UTF-8.", "请求体须为 UTF-8 编码的 application/json。"), Text("Set Content-Type: application/json.", "请设置 Content-Type: application/json。")),
+    "NOT_ACCEPTABLE": Code(406, Text("No acceptable answer format.", "没有可接受的响应格式。"), Text("Accept application/graphql-response+json.", "请接受 application/graphql-response+json。")),
+    "REQUEST_TOO_LARGE": Code(413, Text("The request is too large.", "请求体过大。"), Text("Send a smaller document or fewer identifiers.", "请缩短查询或减少标识数量。")),
+    "REQUEST_MALFORMED": Code(400, Text("The request is not a GraphQL request.", "请求不是有效的 GraphQL 请求。"), Text("Send a JSON object with `query` and, where needed, `variables` and `operationName`.", "请发送含 query（及 variables、operationName）的 JSON 对象。")),
+    "BATCHING_DISABLED": Code(400, Text("Several operations in one request are not accepted.", "不接受一次请求提交多个操作。"), Text("Send one operation a request.", "每次请求只提交一个操作。")),
+    # -- the operation as GraphQL --------------------------------------------------------------------------
+    "GRAPHQL_PARSE_FAILED": Code(400, Text("The document is not GraphQL.", "文档不符合 GraphQL 语法。"), Text("See the location given.", "请查看所示位置。")),
+    "GRAPHQL_VALIDATION_FAILED": Code(400, Text("The document does not fit the schema.", "文档与模式不符。"), Text("Compare with the schema: `onesource schema print`.", "请对照模式：onesource schema print。")),
+    "USE_REQUIRED": Code(400, Text("`use` is required: a purpose and a basis.", "必须声明用途及依据（use）。"), Text("Open a case with acceptCase and pass use: {purpose: ..., basis: {case: \"<acceptance number>\"}}.", "请先用 acceptCase 受理登记，再传入 use: {purpose: …, basis: {case: \"受理号\"}}。")),
+    "VARIABLES_INVALID": Code(400, Text("A variable has a wrong value.", "变量取值不正确。"), Text("Compare with the variable's declared type.", "请对照变量声明的类型。")),
+    "OPERATION_UNKNOWN": Code(400, Text("The document has no such operation.", "文档中没有该操作。"), Text("Give operationName, or send a document with one operation.", "请指定 operationName，或只提交一个操作。")),
+    "QUERY_TOO_LARGE": Code(400, Text("The document asks for too much, fragments expanded.", "查询展开后过大。"), Text("Ask for fewer fields in one operation.", "请减少一次查询的字段数。")),
+    "QUERY_TOO_DEEP": Code(400, Text("The document is nested too deeply.", "查询嵌套过深。"), Text("Ask in several operations.", "请分多次查询。")),
+    "IDENTIFIER_INVALID": Code(400, Text("An identifier is not valid.", "标识号码无效。"), Text("Correct the number; no department was asked.", "请更正号码；尚未向任何部门查询。")),
+    # -- decisions -----------------------------------------------------------------------------------------
+    "USE_DENIED": Code(200, Text("This use is not authorised.", "该用途未获授权。"), Text("See reason and next.", "请见 reason 与 next。")),
+    "FIELD_DENIED": Code(200, Text("This field may not be read for this use.", "该用途下不得读取此信息项。"), Text("See reason and next.", "请见 reason 与 next。")),
+    "ROLE_REQUIRED": Code(200, Text("This needs another role.", "需要其他岗位权限。"), Text("Sign in with the role named in reason.", "请以 reason 所示岗位登录。")),
+    # -- answers that are empty for a reason -----------------------------------------------------------------
+    "ENTITY_UNKNOWN": Code(200, Text("The register has no entry under this identifier.", "登记库中无此标识的记录。"), Text("Check the number; if it is right, accept the applicant's paper.", "请核对号码；号码无误的，请收取申请人材料。")),
+    "RESULT_TOO_LARGE": Code(200, Text("The answer would have too many records.", "结果记录过多。"), Text("Ask for fewer identifiers or relations at once.", "请减少一次查询的对象。")),
+    # -- sources -------------------------------------------------------------------------------------------
+    "SOURCE_UNAVAILABLE": Code(200, Text("The department's source cannot be reached.", "部门数据源暂不可用。"), Text("Go on with the rest; accept the applicant's paper for this.", "其余信息可继续使用；此项请先收取申请人材料。")),
+    "SOURCE_TIMEOUT": Code(200, Text("The department's source did not answer in time.", "部门数据源响应超时。"), Text("Try again; else accept the applicant's paper for this.", "请重试；仍不可用时请收取申请人材料。")),
+    "SOURCE_CHANGED": Code(200, Text("The department's source has lost a table or column.", "部门数据源的表或字段已变更。"), Text("The department's data officer must mend the catalogue or the source.", "请提供部门的数据专员修正目录或数据源。")),
+    "SOURCE_VALUE_INVALID": Code(200, Text("The source holds a value that is not of the item's type.", "数据源中的取值与信息项类型不符。"), Text("Report it to the department; accept the applicant's paper for this.", "请向提供部门反馈疑义；此项请先收取申请人材料。")),
+    "SOURCE_AMBIGUOUS": Code(200, Text("The source holds several records where there must be one.", "数据源中存在多条应唯一的记录。"), Text("Report it to the department.", "请向提供部门反馈疑义。")),
+    # -- cases ---------------------------------------------------------------------------------------------
+    "SERVICE_UNKNOWN": Code(200, Text("Your department has no such service item.", "本部门没有该政务服务事项。"), Text("Use the code of a service item of your acting department.", "请使用本部门事项的编码。")),
+    "CASE_UNKNOWN": Code(200, Text("Your department has no such open case.", "本部门没有该办件。"), Text("Check the acceptance number.", "请核对受理号。")),
+    "CASE_EXISTS": Code(200, Text("This acceptance number is already in use.", "该受理号已登记。"), Text("Use the open case, or another number.", "请使用已有办件，或更换受理号。")),
+    "CASE_INVALID": Code(200, Text("The case cannot be opened like this.", "办件信息不符合要求。"), Text("See reason.", "请见 reason。")),
+    # -- ourselves -----------------------------------------------------------------------------------------
+    "LEDGER_UNAVAILABLE": Code(503, Text("The answer cannot be put on record, so it is withheld.", "无法留痕，结果不予返回。"), Text("Try again; nothing was disclosed.", "请稍后重试；未披露任何信息。")),
+    "STORE_UNAVAILABLE": Code(503, Text("The case store cannot be reached.", "办件库暂不可用。"), Text("Try again.", "请稍后重试。")),
+    "INTERNAL": Code(500, Text("Something went wrong here; nothing was disclosed.", "系统内部错误；未披露任何信息。"), Text("Report the operation id.", "请报告操作编号。")),
+}  # fmt: skip
+"""Every code, with its HTTP status, message and hint; `docs/errors.md` is generated from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One error at one place of an answer; `extra` joins the GraphQL extensions."""
+
+    code: str
+    path: tuple[str | int, ...] = ()
+    reason: Text | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    locations: tuple[tuple[int, int], ...] = ()
+
+
+class RequestError(Exception):
+    """Ends a request: no data at all. Carries the faults to answer with (at least one)."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(", ".join(fault.code for fault in faults))
+        self.faults = faults
+
+    @property
+    def status(self) -> int:
+        return CODES[self.faults[0].code].status
+
+
+class FieldFault(Exception):
+    """Raised by the resolver of an ungoverned field: the field is null with this fault."""
+
+    def __init__(self, code: str, reason: Text | None = None, **extra: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.reason = reason
+        self.extra = extra
+
+
+def to_graphql(fault: Fault) -> dict[str, Any]:
+    """The fault as an entry of GraphQL's `errors`."""
+    code = CODES[fault.code]
+    extensions: dict[str, Any] = {"code": fault.code, "message": code.message.as_dict(), "hint": code.hint.as_dict()}
+    if fault.reason:
+        extensions["reason"] = fault.reason.as_dict()
+    extensions.update(fault.extra)
+    error: dict[str, Any] = {"message": fault.reason.en if fault.reason else code.message.en}
+    if fault.locations:
+        error["locations"] = [{"line": line, "column": column} for line, column in fault.locations]
+    if fault.path:
+        error["path"] = list(fault.path)
+    error["extensions"] = extensions
+    return error

@@ -1,0 +1,161 @@
+"""How sources write values: the formats of the catalogue, each with a decoder and an encoder.
+
+A decoder turns what a driver returns into the canonical value of the item's type; an encoder is its inverse (used for
+keys and for the demo city). Canonical: str, int, bool, `datetime.date`, `datetime.datetime` (with zone),
+`decimal.Decimal`, bytes for images, the standard's code (str) for codes. NULL never reaches either of them.
+A value that does not fit raises ValueError (or TypeError), never passes.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from schema.catalogue import ItemType
+from schema.identifiers import to_citizen_id
+
+type_error = "not a value of this format"
+CHINA = timezone(timedelta(hours=8))
+Convert = Callable[[Any], Any]
+
+
+def _date_of(text: str) -> date:
+    if len(text) != 8 or not text.isdigit():
+        raise ValueError(type_error)
+    return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+
+
+def _iso_date(value: Any) -> date:
+    return value if type(value) is date else date.fromisoformat(value)
+
+
+def _moment(value: datetime) -> datetime:
+    return value if value.tzinfo else value.replace(tzinfo=CHINA)
+
+
+def _decimal(value: Any) -> Decimal:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation as error:
+        raise ValueError(type_error) from error
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(type_error)
+
+
+def _integer(value: Any) -> int:
+    return int(str(value))
+
+
+def _choice(true: Any, false: Any) -> tuple[Convert, Convert]:
+    table = {true: True, false: False}
+
+    def decode(value: Any) -> bool:
+        if value not in table:
+            raise ValueError(type_error)
+        return table[value]
+
+    return decode, lambda value: true if value else false
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _citizen_id(value: Any) -> str:
+    """18 digits as they are; a 15-digit legacy number of the 1900s as its 18-digit form."""
+    return to_citizen_id(_text(value).strip())
+
+
+def legacy_id(number: str) -> str:
+    """The 15-digit form of an 18-digit number of somebody born in the 1900s; others stay as they are."""
+    return number[:6] + number[8:17] if number[6:8] == "19" else number
+
+
+FORMATS: dict[ItemType, dict[str, tuple[Convert, Convert]]] = {
+    ItemType.STRING: {"text": (_text, _same), "trim": (lambda v: _text(v).rstrip(), _same)},
+    ItemType.INT: {"int": (_integer, _same), "text": (_integer, str)},
+    ItemType.DECIMAL: {
+        "decimal": (_decimal, str),
+        "cents": (lambda v: Decimal(_integer(v)) / 100, lambda v: int(v * 100)),
+    },
+    ItemType.BOOLEAN: {"01": _choice(1, 0), "YN": _choice("Y", "N"), "是否": _choice("是", "否")},
+    ItemType.DATE: {
+        "iso": (_iso_date, date.isoformat),
+        "compact": (_date_of, lambda v: v.strftime("%Y%m%d")),
+        "int": (lambda v: _date_of(str(v)), lambda v: int(v.strftime("%Y%m%d"))),
+        "slash": (
+            lambda v: datetime.strptime(v, "%Y/%m/%d").date(),
+            lambda v: v.strftime("%Y/%m/%d"),
+        ),
+    },
+    ItemType.DATETIME: {
+        "iso": (
+            lambda v: _moment(v if isinstance(v, datetime) else datetime.fromisoformat(v)),
+            lambda v: v.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S"),
+        ),
+        "compact": (
+            lambda v: datetime.strptime(v, "%Y%m%d%H%M%S").replace(tzinfo=CHINA),
+            lambda v: v.astimezone(CHINA).strftime("%Y%m%d%H%M%S"),
+        ),
+        "epoch": (
+            lambda v: datetime.fromtimestamp(_integer(v), CHINA),
+            lambda v: int(v.timestamp()),
+        ),
+    },
+    ItemType.ID_NUMBER: {"18": (_citizen_id, _same), "15or18": (_citizen_id, legacy_id)},
+    ItemType.CREDIT_CODE: {"text": (_text, _same)},
+    ItemType.UNIT_NUMBER: {"text": (_text, _same)},
+    ItemType.COMPONENT_CODE: {"text": (_text, _same)},
+    ItemType.CODE: {"text": (_text, _same), "int": (lambda v: str(_integer(v)), int)},
+    ItemType.IMAGE: {
+        "bytes": (bytes, _same),
+        "base64": (lambda v: base64.b64decode(v, validate=True), lambda v: base64.b64encode(v).decode()),
+    },
+}
+"""Formats by type; the first of each is its default."""
+
+
+def key_forms(item_type: ItemType, name: str, value: str) -> tuple[Any, ...]:
+    """Every way in which a source of this format may write the canonical identifier `value`."""
+    forms = [encoder(item_type, name, {})(value), value]
+    if item_type is ItemType.ID_NUMBER:
+        forms += [form.lower() for form in forms]
+    return tuple(dict.fromkeys(forms))
+
+
+def default_format(item_type: ItemType) -> str:
+    """The format of an item that names none."""
+    return next(iter(FORMATS[item_type]))
+
+
+def decoder(item_type: ItemType, name: str, values: Mapping[str, str]) -> Convert:
+    """The decoder of a format; `values` maps the source's own codes to the standard's."""
+    decode = FORMATS[item_type][name][0]
+    if not values:
+        return decode
+
+    def decode_local(value: Any) -> Any:
+        local = _text(value)
+        if local not in values:
+            raise ValueError(type_error)
+        return values[local]
+
+    return decode_local
+
+
+def encoder(item_type: ItemType, name: str, values: Mapping[str, str]) -> Convert:
+    """The inverse of `decoder` (for `15or18`: the legacy form where one exists)."""
+    encode = FORMATS[item_type][name][1]
+    if not values:
+        return encode
+    inverse = {standard: local for local, standard in values.items()}
+    return lambda value: encode(inverse[value])

@@ -1,0 +1,53 @@
+"""Which names the catalogue may give: GraphQL names, SQL identifiers, slugs; and which are taken."""
+
+from __future__ import annotations
+
+import re
+
+TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
+FIELD_NAME = re.compile(r"[a-z][A-Za-z0-9]*")
+ENUM_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_SQL_PART = re.compile(r"[A-Za-z0-9_\u3400-\u4dbf\u4e00-\u9fff]+")
+MAX_NAME = 100
+MAX_SLUG = 63
+MAX_SQL_BYTES = 63
+"""PostgreSQL cuts longer identifiers without a word."""
+
+RESERVED_TYPES = frozenset(
+    {
+        *("Query", "Mutation", "Subscription"),
+        *("String", "Int", "Float", "Boolean", "ID", "Date", "DateTime", "Time", "Decimal", "Base64", "Void", "JSON"),
+        *("CitizenIdNumber", "UnifiedSocialCreditCode", "RealEstateUnitNumber", "CityComponentCode", "Code"),
+        *("Provenance", "Case", "CaseInput", "CaseSubject", "Use", "UseInput", "Basis", "BasisInput", "AuditLine"),
+        *("AuditPage", "DataSubjectInput", "CaseState", "CaseSubjectInput", "AcceptCaseInput"),
+        *("Purpose", "ShareClass", "ShareMode", "OpenClass", "Library", "Secrecy", "BasisRank", "SubjectClass"),
+        *("MaskKind", "ItemType", "PageInfo", "Node", "Error"),
+    }
+)
+"""Types that the schema has of its own, whatever the catalogue says."""
+
+RESERVED_FIELDS = frozenset({"provenance"})
+"""Fields that every governed type has of its own."""
+
+RESERVED_ROOTS = frozenset({"audit", "auditLines", "case", "cases", "catalogue", "disclosures", "node", "nodes"})
+"""Root fields that the schema has of its own."""
+
+RESERVED_ARGUMENTS = frozenset({"use"})
+"""Arguments of every governed root field."""
+
+RESERVED_SLUGS = frozenset({"any"})
+"""`any` is the rules' wildcard: a department of this name would be every department."""
+
+
+def is_sql_name(text: str, *, qualified: bool) -> bool:
+    """True for a plain SQL identifier; with `qualified`, one schema may stand before it."""
+    parts = text.split(".")
+    return len(parts) <= (2 if qualified else 1) and all(
+        _SQL_PART.fullmatch(part) and len(part.encode()) <= MAX_SQL_BYTES for part in parts
+    )
+
+
+def is_slug(text: str) -> bool:
+    """True for lower-case words joined by single hyphens, at most 63 characters."""
+    return len(text) <= MAX_SLUG and SLUG.fullmatch(text) is not None

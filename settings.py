@@ -1,0 +1,223 @@
+"""The settings: one `onesource.toml`, each of them overridable by `ONESOURCE_<SECTION>__<NAME>`.
+
+Secrets stand in files or in the environment, never in the file of settings. A wrong setting is refused at start, with its place.
+Relative paths are seen from the folder of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from resolvers.operation import Limits
+
+FILE = "onesource.toml"
+_LIMITS = Limits()
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(_Section):
+    """Where it listens. `max_body` in bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    max_body: int = Field(default=1_000_000, ge=1_000)
+
+
+class CatalogueSettings(_Section):
+    """The catalogue's folder and the overlays in force, in their order."""
+
+    folder: Path = Path("catalogue")
+    overlays: tuple[str, ...] = ()
+
+
+class IdentitySettings(_Section):
+    """The issuer of tokens. `jwks` is a file or an https address."""
+
+    issuer: str = Field(min_length=1)
+    audience: str = Field(default="onesource", min_length=1)
+    jwks: str = Field(min_length=1)
+
+
+class _Secret(_Section):
+    secret: SecretStr | None = None
+    """64 hexadecimal digits; from the environment only."""
+    secret_file: Path | None = None
+
+    def secret_bytes(self) -> bytes:
+        """The secret of 32 bytes; ValueError if there is none or it is not of that form."""
+        if self.secret is not None:
+            text = self.secret.get_secret_value()
+        elif self.secret_file is not None:
+            text = self.secret_file.read_text("ascii")
+        else:
+            raise ValueError("neither secret nor secret_file is set")
+        secret = bytes.fromhex(text.strip())
+        if len(secret) != 32:
+            raise ValueError("the secret must have 64 hexadecimal digits")
+        return secret
+
+
+class CaseSettings(_Secret):
+    """The case store: SQLAlchemy URL and secret."""
+
+    url: str = "sqlite:///var/cases.db"
+
+
+class LedgerSettings(_Secret):
+    """The ledger and its index: SQLAlchemy URLs, and how many seconds an answer may wait for its frame."""
+
+    url: str = "sqlite:///var/ledger.db"
+    index_url: str = "sqlite:///var/ledger-index.db"
+    timeout: float = Field(default=5.0, gt=0, le=60)
+
+
+class LimitSettings(_Section):
+    """Bounds of one operation (`resolvers.operation.Limits`)."""
+
+    tokens: int = Field(default=_LIMITS.tokens, ge=10)
+    fields: int = Field(default=_LIMITS.fields, ge=1)
+    depth: int = Field(default=_LIMITS.depth, ge=3)
+    roots: int = Field(default=_LIMITS.roots, ge=1)
+    identifiers: int = Field(default=_LIMITS.identifiers, ge=1)
+    records: int = Field(default=_LIMITS.records, ge=1)
+
+
+class Connection(_Section):
+    """A department's source. `timeout` in seconds."""
+
+    kind: Literal["sql"] = "sql"
+    url: str = Field(min_length=1)
+    password_file: Path | None = None
+    timeout: float = Field(default=2.0, gt=0, le=60)
+
+    @field_validator("url")
+    @classmethod
+    def _no_password(cls, url: str) -> str:
+        try:
+            parsed = sa.make_url(url)
+        except sa.exc.ArgumentError:
+            raise ValueError("not a database URL such as sqlite:///file.db") from None
+        if parsed.password:
+            raise ValueError(
+                "a password belongs into password_file or ONESOURCE_PASSWORD_<CONNECTION>, not into the URL"
+            )
+        return url
+
+
+class Settings(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(env_prefix="ONESOURCE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    demo: bool = False
+    server: Server = Server()
+    catalogue: CatalogueSettings = CatalogueSettings()
+    identity: IdentitySettings
+    cases: CaseSettings = CaseSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    limits: LimitSettings = LimitSettings()
+    connections: dict[str, Connection] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _reading))
+
+
+class WrongSettings(Exception):
+    """The settings cannot be used; each line says where and what."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+_reading = Path(FILE)
+
+
+def load_settings(file: Path) -> Settings:
+    """The settings of this file under the environment; WrongSettings with every problem and its place."""
+    global _reading
+    _reading = file
+    if not file.is_file():
+        raise WrongSettings([f"{file}: there is no such file (set ONESOURCE_FILE or use --settings)"])
+    try:
+        return _rooted(Settings(), file.resolve().parent)  # type: ignore[call-arg]
+    except ValidationError as error:
+        text = file.read_text("utf8", "replace")
+        raise WrongSettings([_problem(file, text, one["loc"], one["msg"]) for one in error.errors()]) from None
+    except (ValueError, OSError) as error:
+        raise WrongSettings([f"{file}: {error}"]) from None
+
+
+def password_of(name: str, connection: Connection) -> str | None:
+    """The password of a connection, from its environment variable or file."""
+    variable = "ONESOURCE_PASSWORD_" + re.sub(r"\W", "_", name).upper()
+    if variable in os.environ:
+        return os.environ[variable]
+    return connection.password_file.read_text("utf8").strip() if connection.password_file else None
+
+
+def _problem(file: Path, text: str, location: tuple[Any, ...], message: str) -> str:
+    name = ".".join(str(part) for part in location)
+    section, key = ".".join(str(part) for part in location[:-1]), str(location[-1])
+    inside = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[([^]]+)\]", line):
+            inside = header.group(1).replace('"', "").strip()
+        elif inside == section and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
+            return f"{file}:{number} {name}: {message}"
+    return f"{file} {name}: {message} (in the file, or ONESOURCE_{name.replace('.', '__').upper()})"
+
+
+def _rooted(settings: Settings, root: Path) -> Settings:
+    """The settings with every relative path seen from `root`."""
+
+    def path(value: Path | None) -> Path | None:
+        return None if value is None else root / value
+
+    def url(value: str) -> str:
+        parsed = sa.make_url(value)
+        if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+            return value
+        return parsed.set(database=str(root / str(parsed.database))).render_as_string(hide_password=False)
+
+    jwks = settings.identity.jwks
+    return settings.model_copy(
+        update={
+            "catalogue": settings.catalogue.model_copy(update={"folder": path(settings.catalogue.folder)}),
+            "identity": settings.identity.model_copy(
+                update={"jwks": jwks if jwks.startswith("https://") else str(root / jwks)}
+            ),
+            "cases": settings.cases.model_copy(
+                update={"url": url(settings.cases.url), "secret_file": path(settings.cases.secret_file)}
+            ),
+            "ledger": settings.ledger.model_copy(
+                update={
+                    "url": url(settings.ledger.url),
+                    "index_url": url(settings.ledger.index_url),
+                    "secret_file": path(settings.ledger.secret_file),
+                }
+            ),
+            "connections": {
+                name: one.model_copy(update={"url": url(one.url), "password_file": path(one.password_file)})
+                for name, one in settings.connections.items()
+            },
+        }
+    )

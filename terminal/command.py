@@ -1,0 +1,195 @@
+"""The `onesource` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from strawberry.printer import print_schema
+
+from app import catalogue_of, graphql_schema
+from demo.issuer import demo_token
+from policies.identity import Role
+from schema.catalogue import Catalogue, Purpose
+from schema.load import CatalogueError, check_catalogue
+from schema.page import catalogue_page
+from settings import FILE, Settings, WrongSettings, load_settings
+from terminal import serving
+from terminal.audit import tail
+from terminal.client import REFUSED, WRONG_USE, err, out
+from terminal.lookup import lookup as ask_lookup
+
+command = typer.Typer(
+    name="onesource",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="一数一源 · one datum, one source: governed look-ups over a city's departmental databases.\n\n"
+    "First steps: `onesource serve` shows the demo; `onesource lookup --help` asks as a clerk; "
+    "`onesource audit tail --help` reads the record.\n\n"
+    "Exit codes: 0 answered, 1 refused or problems found, 2 wrong use or settings, 3 no valid token, 4 no service.",
+)
+schema_command = typer.Typer(no_args_is_help=True, help="The GraphQL schema and the catalogue's page.")
+audit_command = typer.Typer(no_args_is_help=True, help="What was disclosed: for the auditor role.")
+command.add_typer(schema_command, name="schema")
+command.add_typer(audit_command, name="audit")
+
+SettingsFile = Annotated[Path, typer.Option("--settings", envvar="ONESOURCE_FILE", help="The file of settings.")]
+Token = Annotated[str, typer.Option(envvar="ONESOURCE_TOKEN", help="A bearer token. Demo: `onesource token`.")]
+Url = Annotated[
+    str, typer.Option(envvar="ONESOURCE_URL", help="The service's GraphQL address; default: from the settings.")
+]
+
+
+def _settings(file: Path) -> Settings:
+    try:
+        return load_settings(file)
+    except WrongSettings as error:
+        raise _wrong(error.lines) from None
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    try:
+        return catalogue_of(settings)
+    except CatalogueError as error:
+        raise _wrong([str(problem) for problem in error.problems]) from None
+
+
+def _wrong(lines: list[str]) -> typer.Exit:
+    for line in lines:
+        typer.echo(line, err=True)
+    return typer.Exit(WRONG_USE)
+
+
+def _url(url: str, settings: Settings) -> str:
+    return url or f"http://{settings.server.host}:{settings.server.port}/graphql"
+
+
+@command.command()
+def serve(settings: SettingsFile = Path(FILE)) -> None:
+    """Serve the GraphQL endpoint at /graphql and GraphiQL at /graphiql.
+
+    In demo mode it first makes what is missing: an issuer, secrets, a city of 10,000 residents, an open case.
+    """
+    loaded = _settings(settings)
+    try:
+        serving.serve(loaded, _catalogue(loaded))
+    except WrongSettings as error:
+        raise _wrong(error.lines) from None
+
+
+@command.command()
+def demo(
+    residents: Annotated[int, typer.Option(min=100, help="How many residents.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Same seed, same city, byte for byte.")] = 1,
+    settings: SettingsFile = Path(FILE),
+) -> None:
+    """Build the demo city anew: one database for each department, invented people with valid numbers."""
+    loaded = _settings(settings)
+    if not loaded.demo:
+        raise _wrong([f"{settings}: demo = false; the demo city is built in demo mode only"])
+    report = serving.build_demo(loaded, _catalogue(loaded), residents, seed)
+    total = sum(report.counts.values())
+    out.print(f"{report.residents} 名居民 residents, {total} 条记录 records, {len(report.counts)} 个资源 resources")
+
+
+@command.command()
+def check(
+    folder: Annotated[Path | None, typer.Argument(help="A catalogue's folder; default: from the settings.")] = None,
+    overlay: Annotated[list[str] | None, typer.Option(help="An overlay to put in force.")] = None,
+    settings: SettingsFile = Path(FILE),
+) -> None:
+    """Lint a catalogue: each problem on one line with code, file, line, what, hint. Exit code 1 if there are any."""
+    if folder is None:
+        loaded = _settings(settings)
+        folder, overlay = loaded.catalogue.folder, overlay or list(loaded.catalogue.overlays)
+    problems = check_catalogue(folder, overlay or ())
+    for problem in problems:
+        typer.echo(str(problem))
+    if problems:
+        err.print(f"[red]{len(problems)} 处问题 problem(s)[/]")
+        raise typer.Exit(REFUSED)
+    err.print(f"[green]{folder} 目录无误 no problems[/]")
+
+
+@command.command()
+def token(
+    role: Annotated[Role, typer.Option(help="The acting role.")],
+    department: Annotated[str, typer.Option(help="The acting department's slug, such as housing.")] = "housing",
+    subject: Annotated[str, typer.Option(help="Who: an account's name.")] = "demo-01",
+    hours: Annotated[float, typer.Option(min=0.01, max=24, help="How long it is valid.")] = 12,
+    settings: SettingsFile = Path(FILE),
+) -> None:
+    """Print a token of the demo's issuer. Only in demo mode, for a service on this machine."""
+    loaded = _settings(settings)
+    if not loaded.demo or not serving.is_loopback(loaded.server.host):
+        raise _wrong(["tokens are issued for the demo on 127.0.0.1 only; ask your identity provider"])
+    known = _catalogue(loaded).departments
+    if department not in known:
+        raise _wrong([f"there is no department {department!r}; one of: {', '.join(known)}"])
+    scene = serving.scene_of(loaded)
+    scene.prepare()
+    issued = demo_token(
+        scene.issuer,
+        loaded.identity.issuer,
+        loaded.identity.audience,
+        subject=subject,
+        department=department,
+        role=role.value,
+        hours=hours,
+    )
+    err.print("演示令牌，不得用于生产 demo token, not for production", style="bold yellow")
+    typer.echo(issued)
+
+
+@command.command()
+def lookup(
+    item: Annotated[list[str], typer.Option(help="`Resource.item`, or `Resource` for all of its items; repeatable.")],
+    id: Annotated[str, typer.Option(help="The identifier: identity number, credit code ...")],  # noqa: A002
+    case: Annotated[str, typer.Option(help="受理号: the number of an open case of your department.")],
+    token: Token,
+    purpose: Annotated[Purpose, typer.Option(help="What the data is used for.")] = Purpose.ADMINISTRATIVE_BASIS,
+    url: Url = "",
+    settings: SettingsFile = Path(FILE),
+) -> None:
+    """Ask as a clerk: an applicant's items, as a table with Chinese titles.
+
+    Example: onesource lookup --item HouseholdRegistration.name --item SocialInsurance --id 4212... --case GZF-DEMO-0001
+    """
+    loaded = _settings(settings)
+    ask_lookup(_catalogue(loaded), item, id, purpose, case, _url(url, loaded), token)
+
+
+@schema_command.command("print")
+def schema_print(settings: SettingsFile = Path(FILE)) -> None:
+    """Print the GraphQL schema (SDL) that the catalogue generates."""
+    typer.echo(print_schema(graphql_schema(_catalogue(_settings(settings)))))
+
+
+@schema_command.command("catalogue")
+def schema_catalogue(settings: SettingsFile = Path(FILE)) -> None:
+    """Print the catalogue's page (docs/catalogue.md): article, resource, item. Without overlays, as the annex has it."""
+    loaded = _settings(settings)
+    plain = loaded.model_copy(update={"catalogue": loaded.catalogue.model_copy(update={"overlays": ()})})
+    typer.echo(catalogue_page(_catalogue(plain)), nl=False)
+
+
+@audit_command.command("tail")
+def audit_tail(
+    token: Token,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=1, max=500, help="How many lines.")] = 30,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")] = False,
+    person: Annotated[str, typer.Option(help="Only of this person: an identity number.")] = "",
+    case: Annotated[str, typer.Option(help="Only under this acceptance number.")] = "",
+    user: Annotated[str, typer.Option(help="Only by this user.")] = "",
+    url: Url = "",
+    settings: SettingsFile = Path(FILE),
+) -> None:
+    """Show the ledger's last lines: when, who, purpose, case, whose data (keyed hash), item, outcome, rule, policy."""
+    wanted = {
+        "dataSubject": {"entity": "Person", "identifier": person} if person else None,
+        "case": case or None,
+        "subject": user or None,
+    }
+    tail(_url(url, _settings(settings)), token, wanted, lines, follow)

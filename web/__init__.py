@@ -1,0 +1,1 @@
+"""Pages for people; each uses the GraphQL schema like any client."""
