@@ -13,6 +13,7 @@ import orjson
 import sqlalchemy as sa
 import strawberry
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -116,12 +117,15 @@ def application(rooms: Rooms, settings: Settings, prefill: Prefill = lambda: Non
         yield
         await rooms.close()
 
+    async def ready(_: Request) -> Response:
+        return await _ready(rooms)
+
     endpoint = Endpoint(rooms.line, rooms.verifier, settings.server.max_body)
     routes = [
         Route("/", lambda _: RedirectResponse("/graphiql")),
         Route("/graphql", endpoint.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
         Route("/health/live", lambda _: _json({"status": "live"})),
-        Route("/health/ready", lambda _: _ready(rooms)),
+        Route("/health/ready", ready),
         *graphiql_routes("/graphql", prefill),
     ]
     return Starlette(routes=routes, lifespan=lifespan)

@@ -8,17 +8,39 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from resolvers.operation import Limits
 
 FILE = "onesource.toml"
 _LIMITS = Limits()
+
+
+def _database_url(url: str) -> str:
+    """ValueError for what is no database URL, and for one with a password: files of settings are read by many."""
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise ValueError("not a database URL such as sqlite:///file.db") from None
+    if parsed.password is not None or any("password" in name.lower() for name in parsed.query):
+        raise ValueError("a password belongs into password_file or ONESOURCE_PASSWORD_<CONNECTION>, not into the URL")
+    return url
+
+
+def _key_location(location: str) -> str:
+    if "://" in location and not location.startswith("https://"):
+        raise ValueError("neither a file nor an https address")
+    return location
+
+
+DatabaseUrl = Annotated[str, Field(min_length=1), AfterValidator(_database_url)]
 
 
 class _Section(BaseModel):
@@ -28,7 +50,7 @@ class _Section(BaseModel):
 class Server(_Section):
     """Where it listens. `max_body` in bytes."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=1, le=65535)
     max_body: int = Field(default=1_000_000, ge=1_000)
 
@@ -45,7 +67,7 @@ class IdentitySettings(_Section):
 
     issuer: str = Field(min_length=1)
     audience: str = Field(default="onesource", min_length=1)
-    jwks: str = Field(min_length=1)
+    jwks: Annotated[str, Field(min_length=1), AfterValidator(_key_location)]
 
 
 class _Secret(_Section):
@@ -54,30 +76,29 @@ class _Secret(_Section):
     secret_file: Path | None = None
 
     def secret_bytes(self) -> bytes:
-        """The secret of 32 bytes; ValueError if there is none or it is not of that form."""
+        """The secret of 32 bytes; ValueError or OSError, without a word of it, if there is none or it is not of that form."""
         if self.secret is not None:
-            text = self.secret.get_secret_value()
+            place, text = "secret", self.secret.get_secret_value()
         elif self.secret_file is not None:
-            text = self.secret_file.read_text("ascii")
+            place, text = str(self.secret_file), self.secret_file.read_bytes().decode("ascii", "replace")
         else:
             raise ValueError("neither secret nor secret_file is set")
-        secret = bytes.fromhex(text.strip())
-        if len(secret) != 32:
-            raise ValueError("the secret must have 64 hexadecimal digits")
-        return secret
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", text.strip()):
+            raise ValueError(f"{place}: the secret must have 64 hexadecimal digits")
+        return bytes.fromhex(text.strip())
 
 
 class CaseSettings(_Secret):
     """The case store: SQLAlchemy URL and secret."""
 
-    url: str = "sqlite:///var/cases.db"
+    url: DatabaseUrl = "sqlite:///var/cases.db"
 
 
 class LedgerSettings(_Secret):
     """The ledger and its index: SQLAlchemy URLs, and how many seconds an answer may wait for its frame."""
 
-    url: str = "sqlite:///var/ledger.db"
-    index_url: str = "sqlite:///var/ledger-index.db"
+    url: DatabaseUrl = "sqlite:///var/ledger.db"
+    index_url: DatabaseUrl = "sqlite:///var/ledger-index.db"
     timeout: float = Field(default=5.0, gt=0, le=60)
 
 
@@ -96,22 +117,9 @@ class Connection(_Section):
     """A department's source. `timeout` in seconds."""
 
     kind: Literal["sql"] = "sql"
-    url: str = Field(min_length=1)
+    url: DatabaseUrl
     password_file: Path | None = None
     timeout: float = Field(default=2.0, gt=0, le=60)
-
-    @field_validator("url")
-    @classmethod
-    def _no_password(cls, url: str) -> str:
-        try:
-            parsed = sa.make_url(url)
-        except sa.exc.ArgumentError:
-            raise ValueError("not a database URL such as sqlite:///file.db") from None
-        if parsed.password:
-            raise ValueError(
-                "a password belongs into password_file or ONESOURCE_PASSWORD_<CONNECTION>, not into the URL"
-            )
-        return url
 
 
 class Settings(BaseSettings):
@@ -158,12 +166,44 @@ def load_settings(file: Path) -> Settings:
     if not file.is_file():
         raise WrongSettings([f"{file}: there is no such file (set ONESOURCE_FILE or use --settings)"])
     try:
-        return _rooted(Settings(), file.resolve().parent)  # type: ignore[call-arg]
-    except ValidationError as error:
-        text = file.read_text("utf8", "replace")
-        raise WrongSettings([_problem(file, text, one["loc"], one["msg"]) for one in error.errors()]) from None
+        text = file.read_text("utf8")
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        raise WrongSettings([f"{file}{':' + line.group(1) if line else ''}: {error}"]) from None
     except (ValueError, OSError) as error:
         raise WrongSettings([f"{file}: {error}"]) from None
+    if problems := [*_secrets_in(file, text, content), *_unknown_variables()]:
+        raise WrongSettings(problems)
+    try:
+        return _rooted(Settings(), file.resolve().parent)  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise WrongSettings([_problem(file, text, one["loc"], _words(one)) for one in error.errors()]) from None
+    except ValueError as error:
+        raise WrongSettings([f"environment: {error}"]) from None
+
+
+def _secrets_in(file: Path, text: str, content: dict[str, Any]) -> list[str]:
+    """A problem for each secret that stands in the file itself."""
+    found = [name for name in ("cases", "ledger") if "secret" in (content.get(name) or ())]
+    return [_problem(file, text, (name, "secret"), "a secret belongs into secret_file") for name in found]
+
+
+def _unknown_variables() -> list[str]:
+    """A problem for each override of a section that does not exist: the library would pass over it in silence."""
+    found = []
+    for variable in os.environ:
+        section, nested, _ = variable.upper().removeprefix("ONESOURCE_").partition("__")
+        ours = nested and variable.upper().startswith("ONESOURCE_") and not section.startswith("PASSWORD_")
+        if ours and section.lower() not in Settings.model_fields:
+            found.append(f"{variable}: there is no section {section.lower()}")
+    return found
+
+
+def _words(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return "there is no such setting"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def password_of(name: str, connection: Connection) -> str | None:
@@ -171,19 +211,45 @@ def password_of(name: str, connection: Connection) -> str | None:
     variable = "ONESOURCE_PASSWORD_" + re.sub(r"\W", "_", name).upper()
     if variable in os.environ:
         return os.environ[variable]
-    return connection.password_file.read_text("utf8").strip() if connection.password_file else None
+    if connection.password_file is None:
+        return None
+    try:
+        return connection.password_file.read_text("utf8").strip()
+    except (OSError, ValueError):
+        place = f"connections.{name}.password_file"
+        raise WrongSettings([f"{place}: {connection.password_file} cannot be read"]) from None
 
 
 def _problem(file: Path, text: str, location: tuple[Any, ...], message: str) -> str:
+    """One line: the variable or the line of the file that a problem comes from, the setting's name, what is wrong."""
     name = ".".join(str(part) for part in location)
-    section, key = ".".join(str(part) for part in location[:-1]), str(location[-1])
-    inside = ""
+    variables = {variable.upper() for variable in os.environ}
+    for length in range(len(location), 0, -1):
+        variable = "ONESOURCE_" + "__".join(str(part) for part in location[:length]).upper()
+        if variable in variables:
+            return f"{variable} {name}: {message}"
+    places = _places(text)
+    for length in range(len(location), 0, -1):
+        if line := places.get(".".join(str(part) for part in location[:length])):
+            return f"{file}:{line} {name}: {message}"
+    return f"{file} {name}: {message} (in the file, or ONESOURCE_{name.replace('.', '__').upper()})"
+
+
+def _places(text: str) -> dict[str, int]:
+    """The line of each section and key of a TOML text, by dotted name."""
+    places: dict[str, int] = {}
+    section = ""
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[([^]]+)\]", line):
-            inside = header.group(1).replace('"', "").strip()
-        elif inside == section and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
-            return f"{file}:{number} {name}: {message}"
-    return f"{file} {name}: {message} (in the file, or ONESOURCE_{name.replace('.', '__').upper()})"
+            section = _dotted(header.group(1))
+            places.setdefault(section, number)
+        elif key := re.match(r"\s*([\w.\"' -]+?)\s*=", line):
+            places.setdefault(f"{section}.{_dotted(key.group(1))}".lstrip("."), number)
+    return places
+
+
+def _dotted(name: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in name.split("."))
 
 
 def _rooted(settings: Settings, root: Path) -> Settings:

@@ -1,6 +1,7 @@
-"""The search index: one row for each data subject that a node of an operation touched, behind the ledger, rebuilt from it at will.
+"""The search index: one entry for each data subject that an operation touched in a case, behind the ledger, rebuilt from it at will.
 
-It is no proof and holds nothing that the frames do not hold. Each question says how far the index has come.
+An entry says which frame to open; the lines are read from the frames themselves. The index is no proof and holds nothing that they do
+not hold. Each question says how far the index has come.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from audit.frame import OUTCOMES, decode
@@ -28,20 +28,11 @@ entries_table = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("seq", sa.Integer, nullable=False, index=True),
-    sa.Column("at", sa.BigInteger, nullable=False),
-    sa.Column("operation", sa.String(36), nullable=False),
     sa.Column("subject", sa.String(200), nullable=False, index=True),
     sa.Column("department", sa.String(100), nullable=False),
-    sa.Column("role", sa.String(20), nullable=False),
-    sa.Column("purpose", sa.String(40), nullable=False),
     sa.Column("case", sa.String(100), nullable=False, index=True),
     sa.Column("entity", sa.String(60), nullable=False, index=True),
-    sa.Column("subject_class", sa.String(20), nullable=False),
-    sa.Column("resource", sa.String(100), nullable=False),
-    sa.Column("outcomes", sa.String, nullable=False),
-    sa.Column("items", sa.LargeBinary, nullable=False),
-    sa.Column("rules", sa.LargeBinary, nullable=False),
-    sa.Column("policy", sa.String(40), nullable=False),
+    sa.Column("resources", sa.String, nullable=False),
     sqlite_autoincrement=True,
 )
 position_table = sa.Table(
@@ -103,7 +94,9 @@ class Index:
         self._following: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Create the tables and begin to follow the ledger."""
+        """Begin to follow the ledger; an index of another make or of another ledger is built anew."""
+        if not self._fits():
+            metadata.drop_all(self._engine)
         metadata.create_all(self._engine)
         self._following = asyncio.get_running_loop().create_task(self._follow())
 
@@ -112,6 +105,15 @@ class Index:
             self._following.cancel()
             await asyncio.wait({self._following})
         self._engine.dispose()
+
+    def _fits(self) -> bool:
+        present = sa.inspect(self._engine)
+        for table in metadata.sorted_tables:
+            if not present.has_table(table.name):
+                return False
+            if {c["name"] for c in present.get_columns(table.name)} != set(table.columns.keys()):
+                return False
+        return self._indexed() <= self._ledger.head()
 
     async def _follow(self) -> None:
         while True:
@@ -153,17 +155,24 @@ class Index:
     def _select(self, question: Question, limit: int, indexed: int, recorded: int) -> Answer:
         columns = entries_table.c
         wanted = sa.select(entries_table).order_by(columns.id.desc()).limit(limit + 1)
-        for name in ("entity", "subject", "department", "case", "resource"):
+        for name in ("entity", "subject", "department", "case"):
             if value := getattr(question, name):
                 wanted = wanted.where(columns[name] == value)
+        if question.resource:
+            wanted = wanted.where(columns.resources.contains(f",{question.resource},", autoescape=True))
         if question.before:
             wanted = wanted.where(columns.id < question.before)
-        names = self._ledger.coordinates()
         with self._engine.connect() as connection:
-            rows = connection.execute(wanted).mappings().all()
-        lines = tuple(line for row in rows[:limit] for line in _lines(row, names))
-        more = int(rows[limit - 1]["id"]) if len(rows) > limit else 0
-        return Answer(lines, indexed, recorded, more)
+            rows = connection.execute(wanted).all()
+        frames = {f.seq: decode(f.frame) for f in self._ledger.frames({row.seq for row in rows[:limit]})}
+        names = self._ledger.coordinates()
+        lines = tuple(
+            line
+            for row in rows[:limit]
+            for line in _lines(row.id, frames[row.seq], row.case, row.entity, names)
+            if question.resource in ("", line.resource)
+        )
+        return Answer(lines, indexed, recorded, int(rows[limit - 1].id) if len(rows) > limit else 0)
 
 
 def _position(connection: sa.Connection) -> int:
@@ -172,62 +181,42 @@ def _position(connection: sa.Connection) -> int:
 
 def _entries(stored: StoredFrame) -> Iterator[dict[str, Any]]:
     frame = decode(stored.frame)
-    shared = {name: frame[name] for name in ("at", "operation", "subject", "department", "role", "policy")}
-    shared["seq"] = stored.seq
-    if not frame["nodes"]:
-        yield shared | {
-            "purpose": "",
-            "case": "",
-            "entity": "",
-            "subject_class": "",
-            "resource": ",".join(frame["fields"]),
-            "outcomes": "",
-            "items": b"[]",
-            "rules": orjson.dumps([frame["outcome"]]),
-        }
+    shared = {"seq": stored.seq, "subject": frame["subject"], "department": frame["department"]}
+    touched: dict[tuple[str, str], dict[str, None]] = {}
     for node in frame["nodes"]:
-        about = shared | {
-            "purpose": node["purpose"],
-            "case": node["case"],
-            "subject_class": node["subject"],
-            "resource": node["resource"],
-            "items": orjson.dumps(node["items"]),
-            "rules": orjson.dumps(node["rules"]),
-        }
+        for entity in (*(one for entities in node["groups"].values() for one in entities), *node["others"]):
+            touched.setdefault((node["case"], entity), {})[node["resource"]] = None
+    if not touched:
+        yield shared | {"case": "", "entity": "", "resources": ""}
+    for (case, entity), resources in touched.items():
+        yield shared | {"case": case, "entity": entity, "resources": f",{','.join(resources)},"}
+
+
+def _lines(entry: int, frame: Mapping[str, Any], case: str, entity: str, names: Mapping[int, str]) -> Iterator[Line]:
+    """The lines of one entry: what its frame says of this data subject in this case."""
+    who = {name: frame[name] for name in ("at", "operation", "subject", "department", "role", "policy")}
+    told = _told(frame, case, entity, names) if entity else [_whole(frame)]
+    for number, one in enumerate(told):
+        yield Line(id=f"{entry}.{number}", case=case, entity=entity, **who, **one)
+
+
+def _whole(frame: Mapping[str, Any]) -> dict[str, Any]:
+    """An operation that touched nobody's data."""
+    about = {"purpose": "", "subject_class": "", "item": "", "rule": ""}
+    return about | {"resource": ",".join(frame["fields"]), "outcome": str(frame["outcome"]).upper()}
+
+
+def _told(frame: Mapping[str, Any], case: str, entity: str, names: Mapping[int, str]) -> Iterator[dict[str, Any]]:
+    for node in frame["nodes"]:
+        if node["case"] != case:
+            continue
+        about = {"purpose": node["purpose"], "subject_class": node["subject"], "resource": node["resource"]}
         for outcomes, entities in node["groups"].items():
-            for entity in entities:
-                yield about | {"entity": entity, "outcomes": outcomes}
-        for other in node["others"]:
-            yield about | {"entity": other, "outcomes": "", "items": b"[]"}
-
-
-def _lines(row: Mapping[str, Any] | sa.RowMapping, names: Mapping[int, str]) -> Iterator[Line]:
-    items, rules = orjson.loads(row["items"]), orjson.loads(row["rules"])
-    shared = {
-        name: row[name]
-        for name in ("at", "operation", "subject", "department", "role", "purpose", "case", "entity", "subject_class")
-    }
-    if not items:
-        outcome = "NAMED" if row["entity"] else str(rules[0]).upper()
-        yield Line(
-            id=f"{row['id']}",
-            resource=row["resource"],
-            item="",
-            outcome=outcome,
-            rule="",
-            policy=row["policy"],
-            **shared,
-        )
-    for number, (item, rule, letter) in enumerate(zip(items, rules, row["outcomes"], strict=False)):
-        yield Line(
-            id=f"{row['id']}.{number}",
-            resource=row["resource"],
-            item=names[item].partition(".")[2],
-            outcome=OUTCOMES[letter],
-            rule=rule,
-            policy=row["policy"],
-            **shared,
-        )
+            for _ in range(entities.count(entity)):
+                for item, rule, letter in zip(node["items"], node["rules"], outcomes, strict=True):
+                    yield about | {"item": names[item].partition(".")[2], "outcome": OUTCOMES[letter], "rule": rule}
+        if entity in node["others"]:
+            yield about | {"item": "", "outcome": "NAMED", "rule": ""}
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:

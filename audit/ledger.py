@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -72,7 +72,9 @@ class Ledger:
     def open(self) -> None:
         """Create the tables; LedgerUnavailable if the store cannot be written."""
         try:
-            metadata.create_all(self._engine)
+            with self._engine.begin() as connection:
+                for table in metadata.sorted_tables:  # another process may do the same at the same moment
+                    connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
         except sa.exc.SQLAlchemyError as error:
             raise LedgerUnavailable from error
 
@@ -91,7 +93,7 @@ class Ledger:
                 known = {row.coordinate: row.number for row in connection.execute(sa.select(items_table))}
                 new = [{"coordinate": c} for c in dict.fromkeys(wanted) if c not in known]
                 if new:
-                    connection.execute(sa.insert(items_table), new)
+                    connection.execute(sa.insert(items_table).prefix_with("OR IGNORE", dialect="sqlite"), new)
                     known = {row.coordinate: row.number for row in connection.execute(sa.select(items_table))}
         except sa.exc.SQLAlchemyError as error:
             raise LedgerUnavailable from error
@@ -137,6 +139,12 @@ class Ledger:
         with self._engine.connect() as connection:
             rows = connection.execute(wanted.order_by(frames_table.c.seq).limit(limit))
             return [StoredFrame(row.seq, row.frame) for row in rows]
+
+    def frames(self, places: Collection[int]) -> list[StoredFrame]:
+        """The frames at these places, in order."""
+        wanted = sa.select(frames_table.c.seq, frames_table.c.frame).where(frames_table.c.seq.in_(places))
+        with self._engine.connect() as connection:
+            return [StoredFrame(row.seq, row.frame) for row in connection.execute(wanted.order_by(frames_table.c.seq))]
 
     def head(self) -> int:
         """The place of the last frame, 0 for an empty ledger."""

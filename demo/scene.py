@@ -20,15 +20,33 @@ SERVICE = "public-rental-housing"
 QUERY = """\
 query Applicant($idNumber: CitizenIdNumber!, $use: UseInput!) {
   person(idNumber: $idNumber, use: $use) {
-    householdRegistration { name idNumber sex ethnicGroup town policeStation status }
-    marriageRegistrations { marriedOn divorcedOn maritalStatus }
-    socialInsurance { employmentStatus insuranceStatus insuranceType enrolledOn employerName authority }
-    housingFund { accountStatus employerName registeredOn provenance { provider updatedAt } }
-    electronicCertificates { certificateName certificateNumber issuedBy issuedOn validUntil status }
+    householdRegistration {
+      name idNumber sex ethnicGroup
+      town policeStation status
+    }
+    marriageRegistrations {
+      marriedOn divorcedOn maritalStatus
+    }
+    socialInsurance {
+      employmentStatus insuranceStatus
+      insuranceType enrolledOn
+      employerName authority
+    }
+    housingFund {
+      accountStatus employerName registeredOn
+      provenance { provider updatedAt }
+    }
+    electronicCertificates {
+      certificateName certificateNumber
+      issuedBy issuedOn validUntil status
+    }
   }
 }
 """
 """The first query that anybody pastes: 25 items of five departments about one applicant."""
+
+LOOKUP = "--item HouseholdRegistration.name --item HousingFund.accountStatus"
+"""What the demo's example of `onesource lookup` asks for."""
 
 
 @dataclass(frozen=True, slots=True)

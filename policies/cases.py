@@ -21,6 +21,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -56,6 +57,15 @@ subjects_table = sa.Table(
     sa.Column("role", sa.String(100), nullable=False),
     sa.Column("basis", sa.String(500), nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+
+_OF_DEPARTMENT = sa.select(cases_table).where(cases_table.c.department == sa.bindparam("department"))
+_CASE = _OF_DEPARTMENT.where(cases_table.c.number == sa.bindparam("number"))
+_LATEST = _OF_DEPARTMENT.order_by(cases_table.c.id.desc()).limit(sa.bindparam("limit"))
+_SUBJECTS = (
+    sa.select(subjects_table.c.entity, subjects_table.c.sealed, subjects_table.c.role, subjects_table.c.basis)
+    .where(subjects_table.c.case_id == sa.bindparam("case_id"))
+    .order_by(subjects_table.c.id)
 )
 
 
@@ -119,19 +129,21 @@ class Seal:
         return nonce + self._aead.encrypt(nonce, identifier.encode(), bound_to.encode())
 
     def open(self, sealed: bytes, bound_to: str) -> str:
+        if len(sealed) < 28:  # nonce and tag
+            raise InvalidTag
         return self._aead.decrypt(sealed[:12], sealed[12:], bound_to.encode()).decode()
 
 
 def migrate(engine: sa.Engine, revision: str = "head") -> None:
-    """Bring the case store to `revision` (Alembic); a newer store than this program knows is refused by Alembic."""
+    """Bring the case store to `revision`: `head`, `base`, or back by `-1`. CommandError for a newer store than this program knows."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        if revision in ("head", "heads") or not revision.startswith("-"):
-            command.upgrade(config, revision)
-        else:
+        if revision == "base" or revision.startswith("-"):
             command.downgrade(config, revision)
+        else:
+            command.upgrade(config, revision)
         connection.commit()
 
 
@@ -147,16 +159,19 @@ class CaseStore:
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         self._seal = Seal(secret)
+        self._reader: sa.Connection | None = None
         self._remembered: dict[tuple[str, str], tuple[float, Case | None]] = {}
 
     def open(self) -> None:
         """Create or migrate the tables."""
         try:
             migrate(self._engine)
-        except sa.exc.SQLAlchemyError as error:
+        except (sa.exc.SQLAlchemyError, CommandError) as error:
             raise CaseStoreUnavailable from error
 
     def close(self) -> None:
+        if self._reader:
+            self._reader.close()
         self._engine.dispose()
 
     async def find(self, department: str, number: str) -> Case | None:
@@ -166,10 +181,10 @@ class CaseStore:
         now = time.monotonic()
         if remembered and remembered[0] > now:
             return remembered[1]
-        cases = await self._run(
-            lambda: self._select(cases_table.c.department == department, cases_table.c.number == number)
-        )
-        case = cases[0] if cases else None
+        try:
+            case = self._find(department, number)
+        except (sa.exc.SQLAlchemyError, InvalidTag) as error:
+            raise CaseStoreUnavailable from error
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered[key] = (now + _REMEMBER_SECONDS, case)
@@ -177,7 +192,7 @@ class CaseStore:
 
     async def of_department(self, department: str, limit: int) -> tuple[Case, ...]:
         """The department's latest cases, newest first, at most `limit`."""
-        return await self._run(lambda: self._select(cases_table.c.department == department, limit=limit))
+        return await self._run(lambda: self._latest(department, limit))
 
     async def accept(
         self, service: Service, number: str, subjects: Sequence[CaseSubject], opened_by: str, now: datetime
@@ -212,6 +227,13 @@ class CaseStore:
         except (sa.exc.SQLAlchemyError, InvalidTag) as error:
             raise CaseStoreUnavailable from error
 
+    def _find(self, department: str, number: str) -> Case | None:
+        """Two reads of an embedded store by its indexes: quicker than a change of threads."""
+        if self._reader is None or self._reader.closed or self._reader.invalidated:
+            self._reader = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        found = self._reader.execute(_CASE, {"department": department, "number": number}).mappings().all()
+        return self._with_subjects(self._reader, found)[0] if found else None
+
     def _insert(self, case: Case, opened_by: str) -> None:
         with self._engine.begin() as connection:
             try:
@@ -242,19 +264,21 @@ class CaseStore:
                 ],
             )
 
-    def _select(self, *where: sa.ColumnElement[bool], limit: int = 1) -> tuple[Case, ...]:
+    def _latest(self, department: str, limit: int) -> tuple[Case, ...]:
         with self._engine.connect() as connection:
-            newest = sa.select(cases_table).where(*where).order_by(cases_table.c.id.desc()).limit(limit)
-            found = connection.execute(newest).mappings().all()
-            ids = [row["id"] for row in found]
-            of_cases = sa.select(subjects_table).where(subjects_table.c.case_id.in_(ids)).order_by(subjects_table.c.id)
-            subjects: dict[int, list[CaseSubject]] = {case_id: [] for case_id in ids}
-            numbers = {row["id"]: f"{row['department']}/{row['number']}" for row in found}
-            for row in connection.execute(of_cases).mappings() if ids else ():
-                bound = f"{numbers[row['case_id']]}/{row['entity']}"
-                identifier = self._seal.open(row["sealed"], bound)
-                subjects[row["case_id"]].append(CaseSubject(row["entity"], identifier, row["role"], row["basis"]))
-        return tuple(_case(row, subjects[row["id"]]) for row in found)
+            found = connection.execute(_LATEST, {"department": department, "limit": limit}).mappings().all()
+            return self._with_subjects(connection, found)
+
+    def _with_subjects(self, connection: sa.Connection, found: Sequence[sa.RowMapping]) -> tuple[Case, ...]:
+        cases = []
+        for row in found:
+            bound = f"{row['department']}/{row['number']}/"
+            subjects = [
+                CaseSubject(entity, self._seal.open(sealed, bound + entity), role, basis)
+                for entity, sealed, role, basis in connection.execute(_SUBJECTS, {"case_id": row["id"]})
+            ]
+            cases.append(_case(row, subjects))
+        return tuple(cases)
 
 
 def _case(row: Mapping[str, object] | sa.RowMapping, subjects: Sequence[CaseSubject]) -> Case:

@@ -60,6 +60,7 @@ class NextStep(StrEnum):
     APPLY = "APPLY"
     OTHER_PURPOSE = "OTHER_PURPOSE"
     OPEN_CASE = "OPEN_CASE"
+    CHECK_CASE = "CHECK_CASE"
     OTHER_ROLE = "OTHER_ROLE"
     NO_WAY = "NO_WAY"
 
@@ -69,6 +70,10 @@ NEXT_TEXTS: dict[NextStep, Text] = {
     NextStep.OTHER_PURPOSE: Text("State another purpose, if it is the true one.", "如实际用途不同，请声明相应用途。"),
     NextStep.OPEN_CASE: Text(
         "Open a case of a service item that needs this.", "请在需要此信息项的事项下受理办件后查询。"
+    ),
+    NextStep.CHECK_CASE: Text(
+        "Check the acceptance number, or open a case that has this person as a subject.",
+        "请核对受理号，或受理以其为当事人的办件。",
     ),
     NextStep.OTHER_ROLE: Text("Act in a role that may read data.", "请以有查询权限的岗位登录。"),
     NextStep.NO_WAY: Text("There is no way to this by query.", "此信息项不提供查询。"),

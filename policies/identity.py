@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,11 @@ import jwt
 _ALGORITHMS = ("EdDSA", "ES256", "RS256", "PS256")
 _MAX_TOKEN = 8192
 _MAX_CACHED = 4096
-_REFRESH_SECONDS = 30.0
+_REFRESH_SECONDS = 30.0  # at least between two questions to the issuer
+_FRESH_SECONDS = 300.0  # how long a key or a verified token is trusted without asking again: a withdrawn key ends
+_TRUSTED_SECONDS = 3600.0  # how long known keys outlive an issuer that cannot be read
+_MAX_EXPIRY = 2.0**40
+_LOG = logging.getLogger("onesource.identity")
 
 
 class Role(StrEnum):
@@ -50,22 +55,41 @@ class Unauthenticated(Exception):
 
 
 class Keys:
-    """The issuer's public keys (JWKS), from a file or an https address; asked again at most twice a minute."""
+    """The issuer's public keys (JWKS), from a file or an https address.
+
+    Asked at most twice a minute: for a key that is not known, and again once the known ones are five minutes old.
+    """
 
     def __init__(self, location: str) -> None:
         self._location = location
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._asked = -_REFRESH_SECONDS
+        self._asked = self._known_since = -_TRUSTED_SECONDS
+        self._asking = asyncio.Lock()
 
     async def key(self, kid: str) -> jwt.PyJWK:
         """The key of that id; `Unauthenticated` if the issuer has none."""
-        if kid not in self._keys and time.monotonic() - self._asked >= _REFRESH_SECONDS:
-            self._asked = time.monotonic()
-            self._keys = {str(k.key_id): k for k in jwt.PyJWKSet.from_dict(await self._read()).keys}
+        if kid not in self._keys or self._due(kid):
+            async with self._asking:  # those who come meanwhile wait for the one answer
+                if self._due(kid):
+                    await self._ask()
         try:
             return self._keys[kid]
         except KeyError:
             raise Unauthenticated("unknown key") from None
+
+    def _due(self, kid: str) -> bool:
+        age = time.monotonic() - self._asked
+        return age >= _REFRESH_SECONDS and (kid not in self._keys or age >= _FRESH_SECONDS)
+
+    async def _ask(self) -> None:
+        self._asked = time.monotonic()
+        try:
+            self._keys = _signing_keys(await self._read())
+            self._known_since = self._asked
+        except Unauthenticated as error:
+            _LOG.warning("%s", error)
+            if self._asked - self._known_since >= _TRUSTED_SECONDS:
+                self._keys = {}
 
     async def _read(self) -> dict[str, Any]:
         try:
@@ -73,14 +97,22 @@ class Keys:
                 async with httpx.AsyncClient(timeout=5, follow_redirects=False) as client:
                     return dict((await client.get(self._location)).raise_for_status().json())
             return dict(json.loads(await asyncio.to_thread(Path(self._location).read_text, "utf8")))
-        except (httpx.HTTPError, OSError, ValueError) as error:
+        except (httpx.HTTPError, OSError, ValueError, TypeError, RecursionError) as error:
             raise Unauthenticated("the issuer's keys cannot be read") from error
+
+
+def _signing_keys(jwks: dict[str, Any]) -> dict[str, jwt.PyJWK]:
+    try:
+        keys = jwt.PyJWKSet.from_dict(jwks).keys
+    except Exception as error:  # the set comes from elsewhere, and the library trips over many shapes
+        raise Unauthenticated("the issuer's keys are none") from error
+    return {str(key.key_id): key for key in keys if key.public_key_use in (None, "sig")}
 
 
 class Verifier:
     """Turns an `Authorization` header into an `Identity`.
 
-    Verified tokens are remembered by their whole text until they expire, so that a signature is checked once.
+    Verified tokens are remembered by their whole text for a while, so that a signature is not checked at each request.
     """
 
     def __init__(self, issuer: str, audience: str, keys: Keys, departments: Collection[str]) -> None:
@@ -88,20 +120,21 @@ class Verifier:
         self._audience = audience
         self._keys = keys
         self._departments = frozenset(departments)
-        self._verified: dict[str, Identity] = {}
+        self._verified: dict[str, tuple[Identity, float]] = {}
 
     async def identify(self, authorization: str | None) -> Identity:
         """The identity behind the header; `Unauthenticated` for every other case."""
         scheme, _, token = (authorization or "").partition(" ")
-        known = self._verified.get(token)
-        if known and known.expires > time.time() and scheme.lower() == "bearer":
-            return known
         if scheme.lower() != "bearer" or not token or len(token) > _MAX_TOKEN:
             raise Unauthenticated("no bearer token")
+        identity, until = self._verified.get(token, (None, 0.0))
+        now = time.time()
+        if identity and now < until:
+            return identity
         identity = self._identity(await self._claims(token))
         if len(self._verified) >= _MAX_CACHED:
             self._verified.clear()
-        self._verified[token] = identity
+        self._verified[token] = identity, min(identity.expires, now + _FRESH_SECONDS)
         return identity
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
@@ -120,17 +153,22 @@ class Verifier:
                 issuer=self._issuer,
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Unauthenticated(type(error).__name__) from error
         return claims
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         def text(name: str) -> str:
             value = claims.get(name)
-            if not isinstance(value, str) or not value.strip() or len(value) > 200 or not value.isprintable():
+            if not isinstance(value, str) or not value or len(value) > 200:
+                raise Unauthenticated(f"claim {name}")
+            if value != value.strip() or not value.isprintable():
                 raise Unauthenticated(f"claim {name}")
             return value
 
+        expires = claims["exp"]
+        if type(expires) not in (int, float) or expires > _MAX_EXPIRY:
+            raise Unauthenticated("claim exp")
         department = text("department")
         if department not in self._departments:
             raise Unauthenticated("unknown department")
@@ -138,4 +176,4 @@ class Verifier:
             role = Role(text("role"))
         except ValueError:
             raise Unauthenticated("unknown role") from None
-        return Identity(text("sub"), department, role, text("region"), text("client"), float(claims["exp"]))
+        return Identity(text("sub"), department, role, text("region"), text("client"), float(expires))

@@ -7,11 +7,14 @@ until a grant exists (Changsha 28, Hunan ch. 3, Xianning 11 and 15). Service ite
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass, field
+from datetime import datetime
 
-from policies.decision import Mask, Obligation
-from schema.catalogue import Catalogue, Item, Purpose, Resource, Service, ShareClass, ShareMode
+from policies.decision import Act, Mask, Obligation
+from policies.identity import Role
+from schema.catalogue import Catalogue, Item, Purpose, Resource, Service, ShareClass, ShareMode, SubjectClass
 from schema.errors import Text
 
 ANY = "any"
@@ -27,6 +30,16 @@ CHANNELS = {
     ShareMode.BATCH_DOWNLOAD: "batch",
 }
 ROLE_LINKS = (("clerk", "reader"), ("developer", "reader"))
+_MAX_ROLE_DEPTH = 8
+"""Casbin unlinks roles deeper than 10 without a word."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_WORDS: Mapping[str, frozenset[str]] = {
+    "role": frozenset({*Role, *(name for link in ROLE_LINKS for name in link)}),
+    "subject": frozenset(SubjectClass),
+    "act": frozenset(Act),
+    "channel": frozenset(CHANNELS.values()),
+    "purpose": frozenset(Purpose),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,8 @@ def rules_from(catalogue: Catalogue) -> Rules:
     share: list[ShareRow] = []
     basis: list[BasisRow] = []
     texts: dict[str, RuleText] = {}
+    if ANY in catalogue.departments:
+        raise RuleError(f"a department named {ANY!r} would stand for every department")
     for resource in catalogue.resources.values():
         for item in resource.items.values():
             if item.share.share_class is ShareClass.UNCONDITIONAL:
@@ -107,6 +122,7 @@ def rules_from(catalogue: Catalogue) -> Rules:
             texts[text.rid] = text
     rules = Rules(tuple(share), tuple(basis), texts)
     lint_rules(rules)
+    lint_roles(ROLE_LINKS)
     return rules
 
 
@@ -149,15 +165,44 @@ def lint_rules(rules: Rules) -> None:
         raise RuleError("no rules: an enforcer without rules would allow")
     rows: tuple[ShareRow | BasisRow, ...] = (*rules.share, *rules.basis)
     for row in rows:
-        values = row.values()
-        if row.eft not in ("allow", "deny"):
-            raise RuleError(f"{row.rid}: effect {row.eft!r} is neither allow nor deny")
-        if not all(value and value.strip() == value for value in values):
-            raise RuleError(f"{row.rid}: an empty or padded token")
-        if row.rid not in rules.texts:
-            raise RuleError(f"{row.rid}: a rule without a text")
+        _lint_row(row, rules.texts)
     for share in rules.share:
-        if not (len(share.nbf) == len(share.exp) == 20 and share.nbf.endswith("Z") and share.exp.endswith("Z")):
-            raise RuleError(f"{share.rid}: times are ISO 8601 in UTC, to the second")
-        if share.eft == "deny" and share.role not in (ANY, *(role for role, _ in ROLE_LINKS)):
+        if share.nbf >= share.exp:
+            raise RuleError(f"{share.rid}: it ends before it begins")
+        if share.eft == "deny" and share.role in {parent for _, parent in ROLE_LINKS}:
             raise RuleError(f"{share.rid}: a deny must not depend on a role link")
+    for time in {time for share in rules.share for time in (share.nbf, share.exp)}:
+        _lint_time(time)
+
+
+def _lint_row(row: ShareRow | BasisRow, texts: Mapping[str, RuleText]) -> None:
+    if row.eft not in ("allow", "deny"):
+        raise RuleError(f"{row.rid}: effect {row.eft!r} is neither allow nor deny")
+    if not all(value and value.strip() == value for value in row.values()):
+        raise RuleError(f"{row.rid}: an empty or padded token")
+    if row.rid not in texts:
+        raise RuleError(f"{row.rid}: a rule without a text")
+    wild = {ANY} if isinstance(row, ShareRow) else set()
+    for name, words in _WORDS.items():
+        value = getattr(row, name, None)
+        if value is not None and value not in words and value not in wild:
+            # a deny with a misspelt word would apply to nobody
+            raise RuleError(f"{row.rid}: unknown {name} {value!r}")
+
+
+def _lint_time(time: str) -> None:
+    try:
+        if not _TIME.fullmatch(time):
+            raise ValueError(time)
+        datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        raise RuleError(f"times are ISO 8601 in UTC, to the second, not {time!r}") from None
+
+
+def lint_roles(links: Collection[tuple[str, str]]) -> None:
+    """Refuse role links that are too deep or run in a circle."""
+    level = {child for child, _ in links}
+    for _ in range(_MAX_ROLE_DEPTH + 1):
+        level = {parent for child, parent in links if child in level}
+    if level:
+        raise RuleError(f"roles are linked deeper than {_MAX_ROLE_DEPTH}, or in a circle: {', '.join(sorted(level))}")

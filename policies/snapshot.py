@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ import casbin
 
 from policies.decision import Act, Decision, NextStep, Use
 from policies.identity import Identity, Role
-from policies.rules import ANY, END, ROLE_LINKS, BasisRow, Rules, RuleText, ShareRow
-from schema.catalogue import Catalogue, Purpose, Service, ShareClass
+from policies.rules import ANY, BEGINNING, END, ROLE_LINKS, BasisRow, Rules, RuleText, ShareRow
+from schema.catalogue import PURPOSE_TITLES, Catalogue, Purpose, Service, ShareClass
 from schema.errors import Text
 
 _HERE = Path(__file__).parent
@@ -48,7 +49,7 @@ class Snapshot:
         for role, parent in ROLE_LINKS:
             self._share.add_grouping_policy(role, parent)
         self._basis = casbin.Enforcer(str(_HERE / "basis.conf"))
-        self._remembered: dict[tuple[Any, ...], Decision] = {}
+        self._remembered: dict[tuple[Any, ...], tuple[str, Decision]] = {}
 
     def decide(
         self, use: Use, identity: Identity, channel: str, purpose: Purpose, service: Service, now: datetime
@@ -56,37 +57,49 @@ class Snapshot:
         """Whether `identity` may make this use for this purpose under this service item, at `now`."""
         key = (use, identity.department, identity.role, channel, purpose, service.code)
         at = utc_text(now)
-        decision = self._remembered.get(key)
-        if decision is None or decision.valid_until <= at:
-            decision = self._ask_share(use, identity.department, identity.role, channel, purpose, at)
-            if decision.allow:
-                needed = self._ask_basis(use, purpose, service)
-                if not needed.allow:
-                    decision = needed
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = decision
+        remembered = self._remembered.get(key)
+        if remembered and remembered[0] <= at < remembered[1].valid_until:
+            return remembered[1]
+        since, decision = self._ask_share(use, identity.department, identity.role, channel, purpose, at)
+        if decision.allow:
+            needed = self._ask_basis(use, purpose, service)
+            if not needed.allow:
+                decision = replace(needed, valid_until=decision.valid_until)
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[key] = since, decision
         return decision
 
-    def _ask_share(self, use: Use, department: str, role: Role, channel: str, purpose: Purpose, at: str) -> Decision:
+    def _ask_share(
+        self, use: Use, department: str, role: Role, channel: str, purpose: Purpose, at: str
+    ) -> tuple[str, Decision]:
+        """The decision of the share rows at that time, and since when it has been so."""
         item = self.catalogue.item(use.coordinate)
         resource = use.coordinate.partition(".")[0]
         share_class = item.share.share_class
         rows = [row for name in (use.coordinate, resource, share_class) for row in self._share_rows.get(name, ())]
         request = (department, role, resource, use.coordinate, share_class, use.subject, use.act, channel, purpose, at)
-        rule = _enforce(self._share, [row.values() for row in rows], request)
-        until = min((t for row in rows for t in (row.nbf, row.exp) if t > at), default=END)
-        if rule is None:
-            return self._refused(use, rows, department, role, channel, purpose, until)
-        text = self._texts[rule]
-        return Decision(True, text.rid, text.reason, text.obligations, valid_until=until)
+        allowed, rule = _enforce(self._share, [row.values() for row in rows], request)
+        turns = {time for row in rows for time in (row.nbf, row.exp)}
+        since = max((turn for turn in turns if turn <= at), default=BEGINNING)
+        until = min((turn for turn in turns if turn > at), default=END)
+        if rule and allowed:
+            text = self._texts[rule]
+            return since, Decision(True, rule, text.reason, text.obligations, valid_until=until)
+        if rule:
+            return since, self._prohibited(rule, until)
+        return since, self._refused(use, rows, department, role, channel, purpose, until)
+
+    def _prohibited(self, rule: str, until: str = END) -> Decision:
+        """The denial by a deny row."""
+        return Decision(False, rule, self._texts[rule].reason, next_step=NextStep.NO_WAY, valid_until=until)
 
     def _ask_basis(self, use: Use, purpose: Purpose, service: Service) -> Decision:
         rows = self._basis_rows.get((service.code, use.coordinate), [])
         request = (service.code, use.coordinate, use.subject, use.act, purpose)
-        rule = _enforce(self._basis, [row.values() for row in rows], request)
-        if rule is not None:
-            return Decision(True, rule, self._texts[rule].reason)
+        allowed, rule = _enforce(self._basis, [row.values() for row in rows], request)
+        if rule:
+            return Decision(True, rule, self._texts[rule].reason) if allowed else self._prohibited(rule)
         if not rows:
             reason = Text(
                 f"the service item {service.code} does not need this item", f"事项“{service.title}”不需要此信息项"
@@ -115,16 +128,12 @@ class Snapshot:
         until: str,
     ) -> Decision:
         """The denial with its reason: the first dimension in which no row is left."""
-        denial = next((row for row in rows if row.eft == "deny" and row.act in (ANY, use.act)), None)
-        if denial:
-            text = self._texts[denial.rid]
-            return Decision(False, text.rid, text.reason, next_step=NextStep.NO_WAY, valid_until=until)
         if role not in (child for child, _ in ROLE_LINKS):
             reason = Text(f"the role {role} reads no data", "该岗位不具有数据查询权限")
             return Decision(False, "DENY/ROLE", reason, next_step=NextStep.OTHER_ROLE, valid_until=until)
-        if not rows:
+        left = [row for row in rows if row.eft == "allow"]
+        if not left:
             return _class_refusal(self.catalogue.item(use.coordinate).share.share_class, self.catalogue, use, until)
-        left: list[ShareRow] = list(rows)
         for rule_id, step, name, value, reason in (
             ("DENY/AUDIENCE", NextStep.APPLY, "dept", department, _AUDIENCE),
             ("DENY/SUBJECT", NextStep.NO_WAY, "subject", use.subject, _SUBJECT),
@@ -159,22 +168,20 @@ _CHANNEL = Text("this item is not shared through this channel", "此信息项不
 _PURPOSE = Text("no value of this item is shown for this purpose", "该用途下不提供此信息项的内容")
 _TIME = Text("the authorisation is not in force now", "授权不在有效期内")
 
-PURPOSE_TITLES = {
-    Purpose.ADMINISTRATIVE_BASIS: "行政依据",
-    Purpose.WORK_REFERENCE: "工作参考",
-    Purpose.DATA_VERIFICATION: "数据校核",
-    Purpose.BUSINESS_COLLABORATION: "业务协同",
-}
 _SUBJECT_TITLES = {"SUBJECT": "办件当事人", "RELATED": "关联人", "THIRD_PARTY": "第三人"}
 
 
-def _enforce(enforcer: casbin.Enforcer, rows: list[list[str]], request: tuple[str, ...]) -> str | None:
-    """The id of the rule that allows `request`, or None. Blanks and an empty slice are refused before Casbin."""
-    if not rows or not all(request):
-        return None
+def _enforce(enforcer: casbin.Enforcer, rows: list[list[str]], request: tuple[str, ...]) -> tuple[bool, str]:
+    """Whether `request` is allowed, and the id of the rule that says so; a denial without an id is one by default.
+
+    Blanks and an empty slice are refused before Casbin. An allow without a rule id is a denial.
+    """
+    if not rows or not all(value.strip() for value in request):
+        return False, ""
     enforcer.model["p"]["p"].policy = rows
     allowed, rule = enforcer.enforce_ex(*(str(value) for value in request))
-    return rule[-1] if allowed and rule and rule[-1] else None
+    rule_id = rule[-1] if rule else ""
+    return bool(allowed and rule_id), rule_id
 
 
 def _version(catalogue: Catalogue, rules: Rules) -> str:
@@ -189,4 +196,4 @@ def _version(catalogue: Catalogue, rules: Rules) -> str:
     return digest.hexdigest()[:16]
 
 
-__all__ = ["PURPOSE_TITLES", "Act", "RuleText", "Snapshot", "utc_text"]
+__all__ = ["Act", "RuleText", "Snapshot", "utc_text"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 import strawberry
 from strawberry.types import Info
@@ -16,7 +17,7 @@ from schema.identifiers import PARSERS, IdentifierError
 
 @strawberry.type(name="AuditLine", description="留痕: one resolved field of one operation.")
 class LineView:
-    id: str
+    id: str = strawberry.field(description="留痕编号")
     at: datetime = strawberry.field(description="时间")
     operation_id: str = strawberry.field(description="操作编号")
     subject: str = strawberry.field(description="使用人")
@@ -35,7 +36,7 @@ class LineView:
 
 @strawberry.type(name="AuditPage", description="留痕查询结果, newest first.")
 class PageView:
-    lines: list[LineView]
+    lines: list[LineView] = strawberry.field(description="留痕")
     indexed_through: int = strawberry.field(description="索引进度: how far the search index has come in the ledger.")
     recorded_through: int = strawberry.field(
         description="台账进度: how far the ledger was when the question was asked."
@@ -58,13 +59,13 @@ class AuditQueries:
     async def audit_lines(
         self,
         info: Info[Context, None],
-        first: int = 50,
-        before: str | None = None,
-        data_subject: DataSubjectInput | None = None,
-        subject: str | None = None,
-        department: str | None = None,
-        case: str | None = None,
-        resource: str | None = None,
+        first: Annotated[int, strawberry.argument(description="条数: records of data subjects, 500 at the most.")] = 50,
+        before: Annotated[str | None, strawberry.argument(description="续查位置")] = None,
+        data_subject: Annotated[DataSubjectInput | None, strawberry.argument(description="数据主体")] = None,
+        subject: Annotated[str | None, strawberry.argument(description="使用人")] = None,
+        department: Annotated[str | None, strawberry.argument(description="使用部门")] = None,
+        case: Annotated[str | None, strawberry.argument(description="受理号")] = None,
+        resource: Annotated[str | None, strawberry.argument(description="信息资源")] = None,
     ) -> PageView | None:
         context = info.context
         if context.identity.role is not Role.AUDITOR:

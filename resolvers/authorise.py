@@ -105,7 +105,7 @@ def _proved(
 
 
 def _refusal(rule: str, en: str, zh: str) -> Decision:
-    return Decision(False, rule, Text(en, zh), next_step=NextStep.OPEN_CASE)
+    return Decision(False, rule, Text(en, zh), next_step=NextStep.CHECK_CASE)
 
 
 _UNKNOWN = _refusal("DENY/CASE/UNKNOWN", "your department has no such case", "本部门没有该受理号的办件")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from strawberry.types import Info
@@ -16,11 +16,16 @@ from resolvers.line import Context
 from schema.catalogue import Catalogue, MaskKind, Service
 from schema.errors import FieldFault, Text
 from schema.identifiers import PARSERS, IdentifierError
+from schema.types import titled_enum
 
 _NUMBER = re.compile(r"[0-9A-Za-z\u4e00-\u9fff][0-9A-Za-z\u4e00-\u9fff〔〕()（）_./-]{0,63}")
 _MAX_SUBJECTS = 200
 
-strawberry.enum(CaseState, description="办件状态")
+titled_enum(CaseState, "办件状态", {CaseState.OPEN: "办理中", CaseState.CLOSED: "已办结", CaseState.EXPIRED: "已过期"})
+
+
+_Number = Annotated[str, strawberry.argument(description="受理号")]
+_First = Annotated[int, strawberry.argument(description="条数: at most so many, 100 at the most.")]
 
 
 @strawberry.type(name="CaseSubject", description="当事人: a subject of a case.")
@@ -62,13 +67,13 @@ class AcceptCaseInput:
 @strawberry.type
 class CaseQueries:
     @strawberry.field(description="办件: a case of the acting department; null if there is none.")
-    async def case(self, info: Info[Context, None], number: str) -> CaseView | None:
+    async def case(self, info: Info[Context, None], number: _Number) -> CaseView | None:
         context = _reader(info)
         case = await context.line.cases.find(context.identity.department, number)
         return _view(case, context) if case else None
 
     @strawberry.field(description="办件列表: the acting department's latest cases, newest first.")
-    async def cases(self, info: Info[Context, None], first: int = 20) -> list[CaseView]:
+    async def cases(self, info: Info[Context, None], first: _First = 20) -> list[CaseView]:
         context = _reader(info)
         found = await context.line.cases.of_department(context.identity.department, max(0, min(first, 100)))
         return [_view(case, context) for case in found]
@@ -77,7 +82,11 @@ class CaseQueries:
 @strawberry.type
 class CaseMutations:
     @strawberry.mutation(description="受理: open a case for a service item of the acting department.")
-    async def accept_case(self, info: Info[Context, None], input: AcceptCaseInput) -> CaseView | None:  # noqa: A002
+    async def accept_case(
+        self,
+        info: Info[Context, None],
+        input: Annotated[AcceptCaseInput, strawberry.argument(description="受理登记")],  # noqa: A002
+    ) -> CaseView | None:
         context = _clerk(info)
         catalogue = context.line.snapshot.catalogue
         service = catalogue.services.get(input.service)
@@ -93,11 +102,11 @@ class CaseMutations:
                 service, input.number, subjects, context.identity.subject, context.now
             )
         except CaseExists:
-            raise FieldFault("CASE_EXISTS") from None
+            case = await _same(service, input.number, subjects, context)
         return _view(case, context)
 
     @strawberry.mutation(description="办结: close a case of the acting department at once.")
-    async def close_case(self, info: Info[Context, None], number: str) -> CaseView | None:
+    async def close_case(self, info: Info[Context, None], number: _Number) -> CaseView | None:
         context = _clerk(info)
         case = await context.line.cases.close_case(
             context.identity.department, number, context.identity.subject, context.now
@@ -105,6 +114,16 @@ class CaseMutations:
         if case is None:
             raise FieldFault("CASE_UNKNOWN")
         return _view(case, context)
+
+
+async def _same(service: Service, number: str, subjects: list[CaseSubject], context: Context) -> Case:
+    """The open case of that number if it is this very one: whoever asks again because an answer was lost gets the same."""
+    case = await context.line.cases.find(service.department, number)
+    if case is None or case.state(context.now) is not CaseState.OPEN:
+        raise FieldFault("CASE_EXISTS")
+    if (case.service, case.subjects) != (service.code, tuple(subjects)):
+        raise FieldFault("CASE_EXISTS")
+    return case
 
 
 def _reader(info: Info[Context, None]) -> Context:

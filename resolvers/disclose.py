@@ -41,8 +41,9 @@ class Recorder:
         disclosures: Sequence[Sequence[NodeDisclosure]] = (),
     ) -> None:
         """Return when the operation's frame is durable. RequestError LEDGER_UNAVAILABLE if it cannot be: then nothing may leave."""
+        hashed: dict[tuple[str, str], str] = {}
         nodes = tuple(
-            self._node(node, claim) for claim, noted in zip(claims, disclosures, strict=True) for node in noted
+            self._node(node, claim, hashed) for claim, noted in zip(claims, disclosures, strict=True) for node in noted
         )
         at = int(now.timestamp() * 1_000_000)
         frame = Frame(
@@ -67,7 +68,13 @@ class Recorder:
             _LOG.error("operation %s withheld: the ledger is unavailable", operation_id)
             raise RequestError(Fault("LEDGER_UNAVAILABLE")) from None
 
-    def _node(self, node: NodeDisclosure, claim: Claim) -> NodeFrame:
+    def _node(self, node: NodeDisclosure, claim: Claim, hashed: dict[tuple[str, str], str]) -> NodeFrame:
+        def of(entity: str, identifier: str) -> str:
+            known = hashed.get((entity, identifier))
+            if known is None:
+                known = hashed[entity, identifier] = self.hashes.of(entity, identifier)
+            return known
+
         return NodeFrame(
             path=".".join(str(part) for part in node.path),
             resource=node.resource,
@@ -78,8 +85,7 @@ class Recorder:
             items=tuple(self.numbers[f"{node.resource}.{item}"] for item in node.items),
             rules=node.rules,
             groups={
-                outcomes: [self.hashes.of(node.entity, entity) for entity in entities]
-                for outcomes, entities in node.groups.items()
+                outcomes: [of(node.entity, entity) for entity in entities] for outcomes, entities in node.groups.items()
             },
-            others=[self.hashes.of(entity, identifier) for entity, identifier in sorted(node.others)],
+            others=[of(entity, identifier) for entity, identifier in sorted(node.others)],
         )

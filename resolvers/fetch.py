@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aiodataloader import DataLoader
+from aiodataloader import DataLoader, Loader, dispatch_queue_batch
 
 from connectors.contract import INVALID, Connector, FetchRequest, Row, SourceError
 from resolvers.restrict import AllowedEntity, AllowedRelation, AllowedResource, AllowedRoot
@@ -21,6 +21,7 @@ from schema.catalogue import ItemType, Resource, SubjectClass
 from schema.identifiers import PARSERS
 
 _MAX_LOADERS = 2_000
+_GRACE_SECONDS = 0.1
 Found = tuple[list[Row], datetime]
 
 
@@ -41,6 +42,19 @@ class Fetched:
     failures: dict[AllowedResource | AllowedRelation, str] = field(default_factory=dict)
 
 
+class _Loader(DataLoader[str, Found]):
+    """A loader that goes to work at the end of the event loop's turn, by one task instead of the library's two."""
+
+    def do_resolve_reject(self, key: str, future: asyncio.Future[Found]) -> None:
+        self._queue.append(Loader(key=key, future=future))
+        if len(self._queue) == 1:
+            self.loop.call_soon(self._go)
+
+    def _go(self) -> None:
+        queue, self._queue = self._queue, []
+        self._working = self.loop.create_task(dispatch_queue_batch(self, queue))
+
+
 class Loads:
     """Coalesces loads across concurrent operations: one loader for each (resource, key item, columns)."""
 
@@ -48,26 +62,15 @@ class Loads:
         self._sources = sources
         self._loaders: dict[tuple[str, str, tuple[str, ...]], DataLoader[str, Found]] = {}
 
-    async def load(
+    def begin(
         self, resource: Resource, key: str, columns: tuple[str, ...], keys: Iterable[str]
-    ) -> dict[str, Found]:
-        """The rows of each key; SourceError if the source cannot answer in its time."""
+    ) -> list[asyncio.Future[Found]]:
+        """Begin to load the rows of each key; the futures raise SourceError if the source cannot answer in its time."""
         source = self._sources.get(resource.department)
         if source is None:
             raise SourceError("SOURCE_UNAVAILABLE")
         loader = self._loader(resource, key, columns, source)
-        wanted = list(keys)
-        loads = [loader.load(one) for one in wanted]
-        try:
-            async with asyncio.timeout(source.timeout + 0.1):
-                found = [await load for load in loads]
-        except TimeoutError:
-            raise SourceError("SOURCE_TIMEOUT") from None
-        finally:
-            for load in loads:
-                if not load.cancel() and not load.cancelled():
-                    load.exception()  # every load of a failed batch carries the error; one report is enough
-        return dict(zip(wanted, found, strict=True))
+        return [loader.load(one) for one in keys]
 
     def _loader(self, resource: Resource, key: str, columns: tuple[str, ...], source: Source) -> DataLoader[str, Found]:
         name = (resource.name, key, columns)
@@ -78,13 +81,17 @@ class Loads:
             async def batch(keys: list[str]) -> list[Found]:
                 distinct = tuple(dict.fromkeys(keys))
                 request = FetchRequest(resource, key, distinct, columns, source.timeout)
-                rows = await source.connector.fetch(request)
+                try:
+                    async with asyncio.timeout(source.timeout + _GRACE_SECONDS):
+                        rows = await source.connector.fetch(request)
+                except TimeoutError:  # a connector gives up by itself; this is for one that does not
+                    raise SourceError("SOURCE_TIMEOUT") from None
                 by_key: dict[str, list[Row]] = defaultdict(list)
                 for row in rows.rows:
                     by_key[row.key].append(row)
                 return [(by_key.get(one, []), rows.fetched_at) for one in keys]
 
-            self._loaders[name] = DataLoader(batch, cache=False)
+            self._loaders[name] = _Loader(batch, cache=False)
         return self._loaders[name]
 
 
@@ -98,47 +105,65 @@ class _Fetch:
         self.fetched = fetched
 
     async def entity(self, allowed: AllowedEntity, keys: Sequence[str]) -> None:
+        """Fetch all that is asked of these entities: every load is begun before the first is waited for."""
         if not keys:
             return
-        work = []
-        for cell in allowed.cells:
-            if isinstance(cell, AllowedResource) and cell.allowed:
-                work.append(self._resource(cell, keys))
-            elif isinstance(cell, AllowedRelation) and cell.allowed:
-                work.append(self._relation(cell, keys))
-        if len(work) == 1:
-            await work[0]
-        elif work:
-            await asyncio.gather(*work)
+        cells = [c for c in allowed.cells if isinstance(c, AllowedResource | AllowedRelation) and c.allowed]
+        loads = [(cell, self._begin(cell, keys)) for cell in cells]
+        beyond = []
+        for cell, load in loads:
+            found = await self._found(cell, load, keys)
+            if found is not None and isinstance(cell, AllowedResource):
+                self.fetched.records.setdefault(cell, {}).update(found)
+            elif found is not None and isinstance(cell, AllowedRelation):
+                beyond += self._follow(cell, found)
+        if beyond:
+            await asyncio.gather(*(self.entity(target, identifiers) for target, identifiers in beyond))
 
-    async def _resource(self, allowed: AllowedResource, keys: Sequence[str]) -> None:
-        resource = allowed.node.resource
+    def _begin(
+        self, cell: AllowedResource | AllowedRelation, keys: Sequence[str]
+    ) -> list[asyncio.Future[Found]] | SourceError:
+        node = cell.node
         try:
-            records = await self._loads.load(resource, resource.key or "", allowed.columns, keys)
+            if isinstance(cell, AllowedResource):
+                return self._loads.begin(node.resource, node.resource.key or "", cell.columns, keys)
+            return self._loads.begin(node.resource, cell.node.near, (cell.node.far,), keys)
         except SourceError as error:
-            self.fetched.failures[allowed] = error.code
-            return
-        known = self.fetched.records.setdefault(allowed, {})
-        known.update(records)
+            return error
 
-    async def _relation(self, allowed: AllowedRelation, keys: Sequence[str]) -> None:
-        node = allowed.node
-        try:
-            found = await self._loads.load(node.resource, node.near, (node.far,), keys)
-        except SourceError as error:
-            self.fetched.failures[allowed] = error.code
-            return
+    async def _found(
+        self,
+        cell: AllowedResource | AllowedRelation,
+        load: list[asyncio.Future[Found]] | SourceError,
+        keys: Sequence[str],
+    ) -> dict[str, Found] | None:
+        """The rows of each key, or None with the failure noted: it costs this cell only."""
+        if isinstance(load, SourceError):
+            self.fetched.failures[cell] = load.code
+            return None
+        results = await asyncio.gather(*load, return_exceptions=True) if len(load) > 1 else [await _settled(load[0])]
+        found = {}
+        for key, result in zip(keys, results, strict=True):
+            if isinstance(result, SourceError):
+                self.fetched.failures[cell] = result.code
+                return None
+            if isinstance(result, BaseException):
+                raise result
+            found[key] = result
+        return found
+
+    def _follow(self, allowed: AllowedRelation, found: Mapping[str, Found]) -> list[tuple[AllowedEntity, list[str]]]:
+        """The entities on the other side, by subject class, with what may be seen of them."""
         links = {key: self._links(allowed, rows) for key, (rows, _) in found.items()}
         reached = {target for targets in links.values() for target in targets}
         if len(reached) > self._limit:
             self.fetched.failures[allowed] = "RESULT_TOO_LARGE"
-            return
+            return []
         self.fetched.links.setdefault(allowed, {}).update(links)
         by_class: dict[SubjectClass, list[str]] = defaultdict(list)
         for subject, identifier in sorted(reached):
             by_class[subject].append(identifier)
-        for subject, identifiers in by_class.items():
-            await self.entity(allowed.targets[subject], identifiers)
+        return [(allowed.targets[subject], identifiers) for subject, identifiers in by_class.items()]
 
     def _links(self, allowed: AllowedRelation, rows: Sequence[Row]) -> list[tuple[SubjectClass, str]]:
         """The other side's entities, each once; what is no identifier leads nowhere."""
@@ -153,6 +178,13 @@ class _Fetch:
             subject = SubjectClass.SUBJECT if (entity.name, identifier) in self._subjects else reached
             links[subject, identifier] = None
         return list(links)
+
+
+async def _settled(load: asyncio.Future[Found]) -> Found | BaseException:
+    try:
+        return await load
+    except SourceError as error:
+        return error
 
 
 def _is_identifier(kind: ItemType, value: str) -> bool:

@@ -37,7 +37,7 @@ class Endpoint:
         """The HTTP answer to one HTTP request."""
         media = GRAPHQL
         try:
-            media = _media(http.headers.get("accept", ""))
+            media = _media(",".join(http.headers.getlist("accept")))
             if http.method != "POST":
                 raise RequestError(Fault("METHOD_NOT_ALLOWED"))
             identity = await self._identity(http)
@@ -48,20 +48,17 @@ class Endpoint:
         return _response(await self._line.answer(request, identity), media, identity)
 
     async def _identity(self, http: HttpRequest) -> Identity:
+        given = http.headers.getlist("authorization")
         try:
-            return await self._verifier.identify(http.headers.get("authorization"))
+            return await self._verifier.identify(given[0] if len(given) == 1 else None)
         except Unauthenticated as error:
             _LOG.warning("unauthenticated: %s", error)
             raise RequestError(Fault("UNAUTHENTICATED")) from None
 
     async def _request(self, http: HttpRequest) -> Request:
-        content_type, _, parameters = http.headers.get("content-type", "").partition(";")
-        charset = parameters.partition("charset=")[2].strip().strip('"').lower() or "utf-8"
-        if (
-            content_type.strip().lower() != JSON
-            or charset not in ("utf-8", "utf8")
-            or "content-encoding" in http.headers
-        ):
+        media, parameters = _media_type(http.headers.get("content-type", ""))
+        charset = parameters.get("charset", "utf-8").strip('"').lower()
+        if media != JSON or charset not in ("utf-8", "utf8") or "content-encoding" in http.headers:
             raise RequestError(Fault("MEDIA_TYPE_UNSUPPORTED"))
         try:
             content = orjson.loads(await self._body(http))
@@ -81,12 +78,29 @@ class Endpoint:
         return bytes(body)
 
 
+def _media_type(text: str) -> tuple[str, dict[str, str]]:
+    """A media type and its parameters, as a header has them."""
+    media, *parameters = text.split(";")
+    pairs = (parameter.partition("=") for parameter in parameters)
+    return media.strip().lower(), {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
 def _media(accept: str) -> str:
-    """The answer's media type; RequestError if the caller accepts none that we have."""
-    accepted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    if not accept.strip() or GRAPHQL in accepted or "*/*" in accepted or "application/*" in accepted:
+    """The answer's media type, by quality (RFC 9110, 12.5.1); RequestError if the caller accepts none that we have."""
+    if not accept.strip():
         return GRAPHQL
-    if JSON in accepted:
+    qualities: dict[str, float] = {}
+    for part in accept.split(","):
+        media, parameters = _media_type(part)
+        try:
+            qualities[media] = float(parameters.get("q", "1"))
+        except ValueError:
+            qualities[media] = 0.0
+    rest = qualities.get("application/*", qualities.get("*/*", 0.0))
+    graphql, json = qualities.get(GRAPHQL, rest), qualities.get(JSON, rest)
+    if graphql > 0 and graphql >= json:
+        return GRAPHQL
+    if json > 0:
         return JSON
     raise RequestError(Fault("NOT_ACCEPTABLE"))
 
@@ -98,11 +112,12 @@ def _request(content: Any) -> Request:
     if not isinstance(content, dict):
         raise RequestError(Fault("REQUEST_MALFORMED"))
     document, variables, name = content.get("query"), content.get("variables"), content.get("operationName")
+    extensions = content.get("extensions")
     for valid, en, zh in (
         (isinstance(document, str) and bool(document), "`query` must be a text", "query 须为文本"),
         (variables is None or isinstance(variables, dict), "`variables` must be an object", "variables 须为对象"),
         (name is None or isinstance(name, str), "`operationName` must be a text", "operationName 须为文本"),
-        (isinstance(content.get("extensions") or {}, dict), "`extensions` must be an object", "extensions 须为对象"),
+        (extensions is None or isinstance(extensions, dict), "`extensions` must be an object", "extensions 须为对象"),
     ):
         if not valid:
             raise RequestError(Fault("REQUEST_MALFORMED", reason=Text(en, zh)))
@@ -119,6 +134,6 @@ def _response(answer: Answer, media: str, identity: Identity | None) -> Response
         headers["Allow"] = "POST"
     if status == 503:
         headers["Retry-After"] = "1"
-    if identity and identity.role is Role.DEVELOPER:
+    if identity and identity.role is Role.DEVELOPER and answer.timings:
         headers["Server-Timing"] = ", ".join(f"{stage};dur={spent:.3f}" for stage, spent in answer.timings.items())
     return Response(orjson.dumps(answer.body), status, headers, f"{media}; charset=utf-8")

@@ -10,6 +10,8 @@ executed by graphql-core in the same operation and join the answer in document o
 from __future__ import annotations
 
 import logging
+import os
+import random
 import time
 import uuid
 from collections.abc import Mapping
@@ -37,6 +39,8 @@ from schema.types import core_schema
 
 _LOG = logging.getLogger("onesource.line")
 CHANNEL = "query"
+_MAX_INTROSPECTIONS = 16
+_RANDOM = random.Random(os.urandom(32))  # noqa: S311 - operation ids are unique, not secret, and asked for all the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,11 @@ class Line:
         self._loads = loads
         self._shaper = Shaper(snapshot.catalogue)
         self._limits = limits
+        self._introspections: dict[Operation, ExecutionResult] = {}
 
     async def answer(self, request: Request, identity: Identity) -> Answer:
         """The answer to an identified caller's request. Never raises: every failure is an answer without data."""
-        operation_id = str(uuid.uuid4())
+        operation_id = str(uuid.UUID(int=_RANDOM.getrandbits(128), version=4))
         now = datetime.now(UTC)
         clock = _Clock()
         document = name = ""
@@ -133,9 +138,14 @@ class Line:
     async def _rest(
         self, plan: Plan, operation: Operation, request: Request, identity: Identity, now: datetime
     ) -> ExecutionResult | None:
-        """The ungoverned root fields, executed by graphql-core."""
+        """The ungoverned root fields, executed by graphql-core. What only introspects is the same for everybody, and kept."""
         if plan.rest is None:
             return None
+        introspects = not operation.definition.variable_definitions and all(
+            f.startswith("__") for f in plan.rest_fields
+        )
+        if introspects and operation in self._introspections:
+            return self._introspections[operation]
         result = execute(
             self._schema,
             plan.rest,
@@ -147,6 +157,10 @@ class Line:
         if is_awaitable(result):
             result = await result
         assert isinstance(result, ExecutionResult)
+        if introspects:
+            if len(self._introspections) >= _MAX_INTROSPECTIONS:
+                self._introspections.clear()
+            self._introspections[operation] = result
         return result
 
     async def _refused(

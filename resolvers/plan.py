@@ -156,7 +156,8 @@ def routes(catalogue: Catalogue) -> Routes:
 
 def plan_of(operation: Operation, variables: VariableValues, known: Routes) -> Plan:
     """The plan of this operation under these variables."""
-    values = {name: bool(variables.coerced[name]) for name in operation.conditions}
+    # a fragment of another operation in the document may name variables that this one lacks
+    values = {name: bool(variables.coerced.get(name)) for name in operation.conditions}
     variant = tuple(values.values())
     plan = operation.variants.get(variant)
     if plan is None:

@@ -70,11 +70,26 @@ class AllowedRelation:
 
 @dataclass(frozen=True, eq=False)
 class AllowedEntity:
-    """What may be seen of entities at one place, of one subject class."""
+    """What may be seen of entities at one place, of one subject class.
+
+    `identifier` is set where the answer repeats the identifier of an entity that was reached by a relation: the item that told it,
+    and whether it may be read. A root repeats what the caller has sent.
+    """
 
     node: EntityNode
     subject: SubjectClass
     cells: tuple[IdentifierCell | ConstantCell | AllowedResource | AllowedRelation, ...]
+    identifier: ReachedIdentifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedIdentifier:
+    """The item that told the identifier of a reached entity, and the decision on reading it."""
+
+    resource: str
+    item: Item
+    decision: Decision
+    faults: tuple[Fault, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +137,7 @@ def restrict(
     return tuple(map(AllowedRoot, claims, prepared.roots))
 
 
-def _entity(node: EntityNode, subject: SubjectClass, decide: _Decide) -> AllowedEntity:
+def _entity(node: EntityNode, subject: SubjectClass, decide: _Decide, by: RelationNode | None = None) -> AllowedEntity:
     cells: list[IdentifierCell | ConstantCell | AllowedResource | AllowedRelation] = []
     for cell in node.cells:
         if isinstance(cell, ResourceNode):
@@ -131,7 +146,18 @@ def _entity(node: EntityNode, subject: SubjectClass, decide: _Decide) -> Allowed
             cells.append(_relation(cell, subject, decide))
         else:
             cells.append(cell)
-    return AllowedEntity(node, subject, tuple(cells))
+    identifier = _identifier(node, subject, by, decide) if by else None
+    return AllowedEntity(node, subject, tuple(cells), identifier)
+
+
+def _identifier(node: EntityNode, subject: SubjectClass, by: RelationNode, decide: _Decide) -> ReachedIdentifier | None:
+    shown = [cell for cell in node.cells if isinstance(cell, IdentifierCell)]
+    if not shown:
+        return None
+    coordinate = f"{by.resource.name}.{by.far}"
+    decision = decide(Use(coordinate, Act.READ, subject))
+    faults = () if decision.allow else tuple(denied(decision, (*node.path, cell.key), coordinate) for cell in shown)
+    return ReachedIdentifier(by.resource.name, by.resource.items[by.far], decision, faults)
 
 
 def _resource(node: ResourceNode, subject: SubjectClass, decide: _Decide) -> AllowedResource:
@@ -168,7 +194,7 @@ def _relation(node: RelationNode, subject: SubjectClass, decide: _Decide) -> All
     faults = tuple(denied(decision, node.path, f"{node.resource.name}.{item.name}") for item, decision in refused[:1])
     targets = {}
     if not refused:
-        targets = {kind: _entity(node.target, kind, decide) for kind in {SubjectClass.SUBJECT, reached}}
+        targets = {kind: _entity(node.target, kind, decide, node) for kind in {SubjectClass.SUBJECT, reached}}
     return AllowedRelation(node, subject, tuple(decisions), faults, targets)
 
 

@@ -12,11 +12,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from connectors.contract import INVALID, Row
 from policies.masks import mask
 from resolvers.fetch import Fetched
-from resolvers.plan import ConstantCell, EntityNode, IdentifierCell, ItemCell, Path, RelationNode, ResourceNode
+from resolvers.plan import (
+    ConstantCell,
+    EntityNode,
+    IdentifierCell,
+    ItemCell,
+    Path,
+    ProvenanceCell,
+    RelationNode,
+    ResourceNode,
+)
 from resolvers.restrict import AllowedEntity, AllowedRelation, AllowedResource, AllowedRoot, denied
 from schema.catalogue import Catalogue, Item, ItemType, MaskKind, SubjectClass
 from schema.errors import Fault
@@ -59,6 +69,7 @@ class Shaper:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._names = {table.name: {v.code: v.name for v in table.values} for table in catalogue.codes.values()}
+        self._layouts: WeakKeyDictionary[AllowedResource, _Layout] = WeakKeyDictionary()
         self._entity_of = {entity.type: entity.name for entity in catalogue.entities.values()}
 
     def shape(self, roots: Sequence[AllowedRoot], fetched: Fetched) -> Shaped:
@@ -80,15 +91,36 @@ class Shaper:
             if refused:
                 work.disclosures += _refused(node.target, refused, claim.refusals)
             shaped.disclosures.append([*work.disclosures, *work.finished()])
+        shaped.faults = _once(shaped.faults)
         return shaped
 
-    def converters(self, allowed: AllowedResource) -> list[Callable[[Any], Any] | None]:
-        """For each selected column what turns its canonical value into the answer's form; None where it is that already."""
+    def layout(self, allowed: AllowedResource) -> _Layout:
+        """The layout of a restricted node, kept as long as the node lives."""
+        layout = self._layouts.get(allowed)
+        if layout is None:
+            layout = self._layouts[allowed] = self._lay_out(allowed)
+        return layout
+
+    def _lay_out(self, allowed: AllowedResource) -> _Layout:
         resource = allowed.node.resource
-        return [
-            self._converter(resource.items[name], kind)
-            for name, kind in zip(allowed.columns, allowed.masks, strict=True)
+        positions = {name: index for index, name in enumerate(allowed.columns)}
+        items = [item for item, _ in allowed.decisions]
+        converters = [
+            (index, self._converter(resource.items[name], kind))
+            for index, (name, kind) in enumerate(zip(allowed.columns, allowed.masks, strict=True))
         ]
+        named = [(positions[i.name], self._entity_of.get(i.type)) for i in items if i.name in positions]
+        return _Layout(
+            converters=[(index, convert) for index, convert in converters if convert],
+            cells=[(c.key, positions.get(c.item.name)) for c in allowed.node.cells if isinstance(c, ItemCell)],
+            special=[c for c in allowed.node.cells if not isinstance(c, ItemCell)],
+            letters=[positions.get(item.name) for item in items],
+            others_at=[
+                (index, entity)
+                for index, entity in named
+                if entity and allowed.columns[index] != resource.key and allowed.masks[index] is None
+            ],
+        )
 
     def _converter(self, item: Item, kind: MaskKind | None) -> Callable[[Any], Any] | None:
         if kind:
@@ -100,10 +132,6 @@ class Shaper:
             return lambda number: number if -_MAX_INT <= number < _MAX_INT else INVALID
         return _CONVERTERS.get(item.type)
 
-    def entity_named_by(self, item: Item) -> str | None:
-        """The entity that this item's values identify, if any."""
-        return self._entity_of.get(item.type)
-
 
 _CONVERTERS: dict[ItemType, Callable[[Any], Any]] = {
     ItemType.DECIMAL: str,
@@ -113,16 +141,27 @@ _CONVERTERS: dict[ItemType, Callable[[Any], Any]] = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class _Layout:
-    """How the records of one restricted node are laid out, and what they have disclosed so far in this operation."""
+    """How the records of one restricted node are laid out; made once for the node.
 
-    allowed: AllowedResource
-    converters: list[Callable[[Any], Any] | None]
+    `cells` are (response key, column or None where denied), `special` the cells that hold no item, `letters` the column of each item
+    used, `others_at` the columns that name further data subjects.
+    """
+
+    converters: list[tuple[int, Callable[[Any], Any]]]
     cells: list[tuple[str, int | None]]
-    special: list[Any]
+    special: list[ProvenanceCell | ConstantCell]
     letters: list[int | None]
     others_at: list[tuple[int, str]]
+
+
+@dataclass(slots=True)
+class _Noted:
+    """What the records of one restricted node have disclosed so far in this operation."""
+
+    allowed: AllowedResource
+    layout: _Layout
     groups: dict[str, list[str]]
     others: set[tuple[str, str]]
     invalid: set[int]
@@ -135,76 +174,96 @@ class _Shaping:
         self._shaper = shaper
         self._fetched = fetched
         self._faults = faults
-        self._layouts: dict[AllowedResource, _Layout] = {}
+        self._noted: dict[AllowedResource, _Noted] = {}
         self._relations: dict[AllowedRelation, dict[str, list[str]]] = {}
+        self._identifiers: dict[AllowedEntity, dict[str, list[str]]] = {}
         self.disclosures: list[NodeDisclosure] = []
 
     def entity(self, allowed: AllowedEntity, key: str, path: Path) -> dict[str, Any]:
         answer: dict[str, Any] = {}
+        shown = self._identifier(allowed, key) if allowed.identifier else key
         for cell in allowed.cells:
             if isinstance(cell, AllowedResource):
                 answer[cell.node.key] = self._resource(cell, key, path)
             elif isinstance(cell, AllowedRelation):
                 answer[cell.node.key] = self._relation(cell, key, path)
             elif isinstance(cell, IdentifierCell):
-                answer[cell.key] = key
+                answer[cell.key] = shown
             else:
                 answer[cell.key] = cell.value
         return answer
 
+    def _identifier(self, allowed: AllowedEntity, key: str) -> str | None:
+        """The identifier of a reached entity, as far as the item that told it may be read."""
+        reached = allowed.identifier
+        assert reached
+        if allowed not in self._identifiers:
+            self._identifiers[allowed] = defaultdict(list)
+            self._faults += reached.faults
+        kind = reached.decision.mask
+        letter = DENIED if not reached.decision.allow else MASKED if kind else RETURNED
+        self._identifiers[allowed][letter].append(key)
+        if not reached.decision.allow:
+            return None
+        return mask(kind, key) if kind else key
+
     def _resource(self, allowed: AllowedResource, key: str, path: Path) -> Any:
-        layout = self._layouts.get(allowed)
-        if layout is None:
-            layout = self._layouts[allowed] = self._lay_out(allowed)
+        noted = self._noted.get(allowed)
+        if noted is None:
+            layout = self._shaper.layout(allowed)
+            noted = self._noted[allowed] = _Noted(allowed, layout, defaultdict(list), set(), set())
             self._faults += allowed.faults
             if allowed in self._fetched.failures:
                 self._faults.append(self._failed(self._fetched.failures[allowed], allowed.node))
         if not allowed.allowed or allowed in self._fetched.failures:
-            self._note(layout, None, key, FAILED)
+            self._note(noted, None, key, FAILED)
             return None
         rows, fetched_at = self._fetched.records[allowed][key]
         resource = allowed.node.resource
         if resource.many:
             if not rows:
-                self._note(layout, None, key, ABSENT)
-            return [self._record(layout, row, key, fetched_at) for row in rows]
+                self._note(noted, None, key, ABSENT)
+            return [self._record(noted, row, key, fetched_at) for row in rows]
         if not rows:
-            self._note(layout, None, key, ABSENT)
+            self._note(noted, None, key, ABSENT)
             if allowed.node.resource.name == self._shaper._catalogue.entities[resource.entity or ""].register:
                 self._faults.append(Fault("ENTITY_UNKNOWN", (*path, allowed.node.key)))
             return None
         if len(rows) > 1:
-            self._note(layout, None, key, FAILED)
+            self._note(noted, None, key, FAILED)
             self._faults.append(Fault("SOURCE_AMBIGUOUS", (*path, allowed.node.key), extra=self._source(allowed.node)))
             return None
-        return self._record(layout, rows[0], key, fetched_at)
+        return self._record(noted, rows[0], key, fetched_at)
 
-    def _record(self, layout: _Layout, row: Row, key: str, fetched_at: datetime) -> dict[str, Any]:
+    def _record(self, noted: _Noted, row: Row, key: str, fetched_at: datetime) -> dict[str, Any]:
+        layout = noted.layout
         values = list(row.values)
-        for index, convert in enumerate(layout.converters):
-            value = values[index]
-            if value is not None and value is not INVALID and convert:
-                values[index] = convert(value)
-            if values[index] is INVALID:
-                self._invalid(layout, index)
-        self._note(layout, values, key, ABSENT)
+        for index, convert in layout.converters:
+            if values[index] is not None and values[index] is not INVALID:
+                values[index] = convert(values[index])
+        if INVALID in values:
+            for index in [index for index, value in enumerate(values) if value is INVALID]:
+                self._invalid(noted, index)
+        self._note(noted, values, key, ABSENT)
         for index, entity in layout.others_at:
             if isinstance(values[index], str):
-                layout.others.add((entity, values[index]))
+                noted.others.add((entity, values[index]))
         answer: dict[str, Any] = {}
         for name, column in layout.cells:
             value = None if column is None else values[column]
             answer[name] = None if value is INVALID else value
         for cell in layout.special:
             answer[cell.key] = (
-                cell.value if isinstance(cell, ConstantCell) else self._provenance(cell, layout, row, fetched_at)
+                cell.value if isinstance(cell, ConstantCell) else self._provenance(cell, noted.allowed, row, fetched_at)
             )
         if layout.special:  # cells are in document order, whatever their kind
-            answer = {cell.key: answer[cell.key] for cell in layout.allowed.node.cells}
+            answer = {cell.key: answer[cell.key] for cell in noted.allowed.node.cells}
         return answer
 
-    def _provenance(self, cell: Any, layout: _Layout, row: Row, fetched_at: datetime) -> dict[str, Any]:
-        resource = layout.allowed.node.resource
+    def _provenance(
+        self, cell: ProvenanceCell, allowed: AllowedResource, row: Row, fetched_at: datetime
+    ) -> dict[str, Any]:
+        resource = allowed.node.resource
         provider = self._shaper._catalogue.departments[resource.department]
         known = {
             "provider": provider.title,
@@ -245,31 +304,11 @@ class _Shaping:
 
     # -- notes -----------------------------------------------------------------------------------------------
 
-    def _lay_out(self, allowed: AllowedResource) -> _Layout:
-        positions = {name: index for index, name in enumerate(allowed.columns)}
-        items = [item for item, _ in allowed.decisions]
-        named = [(positions[i.name], self._shaper.entity_named_by(i)) for i in items if i.name in positions]
-        return _Layout(
-            allowed=allowed,
-            converters=self._shaper.converters(allowed),
-            cells=[(c.key, positions.get(c.item.name)) for c in allowed.node.cells if isinstance(c, ItemCell)],
-            special=[c for c in allowed.node.cells if not isinstance(c, ItemCell)],
-            letters=[positions.get(item.name) for item in items],
-            others_at=[
-                (index, entity)
-                for index, entity in named
-                if entity and allowed.columns[index] != allowed.node.resource.key and allowed.masks[index] is None
-            ],
-            groups=defaultdict(list),
-            others=set(),
-            invalid=set(),
-        )
-
-    def _note(self, layout: _Layout, values: Sequence[Any] | None, key: str, empty: str) -> None:
+    def _note(self, noted: _Noted, values: Sequence[Any] | None, key: str, empty: str) -> None:
         """Note the outcome of each item of one record (`values` None: there was no record, allowed items are `empty`)."""
         letters = []
-        masks = layout.allowed.masks
-        for column in layout.letters:
+        masks = noted.allowed.masks
+        for column in noted.layout.letters:
             if column is None:
                 letters.append(DENIED)
             elif values is None:
@@ -280,14 +319,14 @@ class _Shaping:
                 letters.append(FAILED)
             else:
                 letters.append(MASKED if masks[column] else RETURNED)
-        layout.groups["".join(letters)].append(key)
+        noted.groups["".join(letters)].append(key)
 
-    def _invalid(self, layout: _Layout, index: int) -> None:
-        if index in layout.invalid:
+    def _invalid(self, noted: _Noted, index: int) -> None:
+        if index in noted.invalid:
             return
-        layout.invalid.add(index)
-        node = layout.allowed.node
-        name = layout.allowed.columns[index]
+        noted.invalid.add(index)
+        node = noted.allowed.node
+        name = noted.allowed.columns[index]
         keys = [c.key for c in node.cells if isinstance(c, ItemCell) and c.item.name == name]
         extra = {"coordinate": f"{node.resource.name}.{name}", **self._source(node)}
         self._faults += [Fault("SOURCE_VALUE_INVALID", (*node.path, key), extra=extra) for key in keys]
@@ -301,12 +340,16 @@ class _Shaping:
 
     def finished(self) -> list[NodeDisclosure]:
         """What every node that was met has disclosed."""
-        noted = []
-        for allowed, layout in self._layouts.items():
-            noted.append(_disclosure(allowed, layout.groups, frozenset(layout.others)))
-        for relation, groups in self._relations.items():
-            noted.append(_disclosure(relation, groups, frozenset()))
-        return noted
+        records = [_disclosure(a, noted.groups, frozenset(noted.others)) for a, noted in self._noted.items()]
+        relations = [_disclosure(a, groups, frozenset()) for a, groups in self._relations.items()]
+        return records + relations + [_told(a, groups) for a, groups in self._identifiers.items()]
+
+
+def _once(faults: list[Fault]) -> list[Fault]:
+    """One place denied to several subject classes under one rule is one error."""
+    return list({(fault.path, fault.code, fault.extra.get("ruleId")): fault for fault in reversed(faults)}.values())[
+        ::-1
+    ]
 
 
 def _disclosure(
@@ -326,6 +369,21 @@ def _disclosure(
         groups=dict(groups),
         entity=entity,
         others=others,
+    )
+
+
+def _told(allowed: AllowedEntity, groups: dict[str, list[str]]) -> NodeDisclosure:
+    """What was told by repeating the identifiers of reached entities."""
+    reached = allowed.identifier
+    assert reached
+    return NodeDisclosure(
+        path=allowed.node.path,
+        resource=reached.resource,
+        subject=allowed.subject,
+        items=(reached.item.name,),
+        rules=(reached.decision.rule_id,),
+        groups=dict(groups),
+        entity=allowed.node.entity.name,
     )
 
 

@@ -33,6 +33,14 @@ class Purpose(StrEnum):
     BUSINESS_COLLABORATION = "BUSINESS_COLLABORATION"
 
 
+PURPOSE_TITLES = {
+    Purpose.ADMINISTRATIVE_BASIS: "行政依据",
+    Purpose.WORK_REFERENCE: "工作参考",
+    Purpose.DATA_VERIFICATION: "数据校核",
+    Purpose.BUSINESS_COLLABORATION: "业务协同",
+}
+
+
 class ShareMode(StrEnum):
     """共享方式 (Changsha 31, Xianning 15)."""
 

@@ -15,7 +15,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from schema.catalogue import ItemType
-from schema.identifiers import to_citizen_id
+from schema.identifiers import to_citizen_id, to_component_code, to_credit_code, to_unit_number
 
 type_error = "not a value of this format"
 CHINA = timezone(timedelta(hours=8))
@@ -28,6 +28,19 @@ def _date_of(text: str) -> date:
     return date(int(text[:4]), int(text[4:6]), int(text[6:]))
 
 
+def _slash_date(text: str) -> date:
+    if len(text) != 10 or text[4] != "/" or text[7] != "/":
+        raise ValueError(type_error)
+    return _date_of(text.replace("/", ""))
+
+
+def _compact_moment(text: str) -> datetime:
+    if len(text) != 14 or not text.isascii() or not text.isdigit():
+        raise ValueError(type_error)
+    day = _date_of(text[:8])
+    return datetime(day.year, day.month, day.day, int(text[8:10]), int(text[10:12]), int(text[12:]), tzinfo=CHINA)
+
+
 def _iso_date(value: Any) -> date:
     return value if type(value) is date else date.fromisoformat(value)
 
@@ -38,9 +51,19 @@ def _moment(value: datetime) -> datetime:
 
 def _decimal(value: Any) -> Decimal:
     try:
-        return Decimal(str(value))
+        number = Decimal(_digits(value))
     except InvalidOperation as error:
         raise ValueError(type_error) from error
+    if not number.is_finite():
+        raise ValueError(type_error)
+    return number
+
+
+def _digits(value: Any) -> str:
+    text = str(value)
+    if "_" in text:  # Python reads 1_000, no source writes it
+        raise ValueError(type_error)
+    return text
 
 
 def _text(value: Any) -> str:
@@ -52,7 +75,7 @@ def _text(value: Any) -> str:
 
 
 def _integer(value: Any) -> int:
-    return int(str(value))
+    return int(_digits(value))
 
 
 def _choice(true: Any, false: Any) -> tuple[Convert, Convert]:
@@ -68,6 +91,12 @@ def _choice(true: Any, false: Any) -> tuple[Convert, Convert]:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    raise ValueError(type_error)
 
 
 def _citizen_id(value: Any) -> str:
@@ -93,7 +122,7 @@ FORMATS: dict[ItemType, dict[str, tuple[Convert, Convert]]] = {
         "compact": (_date_of, lambda v: v.strftime("%Y%m%d")),
         "int": (lambda v: _date_of(str(v)), lambda v: int(v.strftime("%Y%m%d"))),
         "slash": (
-            lambda v: datetime.strptime(v, "%Y/%m/%d").date(),
+            _slash_date,
             lambda v: v.strftime("%Y/%m/%d"),
         ),
     },
@@ -103,7 +132,7 @@ FORMATS: dict[ItemType, dict[str, tuple[Convert, Convert]]] = {
             lambda v: v.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S"),
         ),
         "compact": (
-            lambda v: datetime.strptime(v, "%Y%m%d%H%M%S").replace(tzinfo=CHINA),
+            _compact_moment,
             lambda v: v.astimezone(CHINA).strftime("%Y%m%d%H%M%S"),
         ),
         "epoch": (
@@ -112,12 +141,12 @@ FORMATS: dict[ItemType, dict[str, tuple[Convert, Convert]]] = {
         ),
     },
     ItemType.ID_NUMBER: {"18": (_citizen_id, _same), "15or18": (_citizen_id, legacy_id)},
-    ItemType.CREDIT_CODE: {"text": (_text, _same)},
-    ItemType.UNIT_NUMBER: {"text": (_text, _same)},
-    ItemType.COMPONENT_CODE: {"text": (_text, _same)},
+    ItemType.CREDIT_CODE: {"text": (lambda v: to_credit_code(_text(v)), _same)},
+    ItemType.UNIT_NUMBER: {"text": (lambda v: to_unit_number(_text(v)), _same)},
+    ItemType.COMPONENT_CODE: {"text": (lambda v: to_component_code(_text(v)), _same)},
     ItemType.CODE: {"text": (_text, _same), "int": (lambda v: str(_integer(v)), int)},
     ItemType.IMAGE: {
-        "bytes": (bytes, _same),
+        "bytes": (_bytes, _same),
         "base64": (lambda v: base64.b64decode(v, validate=True), lambda v: base64.b64encode(v).decode()),
     },
 }

@@ -19,6 +19,7 @@ from schema.catalogue import ItemType
 _FULL_WIDTH = str.maketrans(
     "０１２３４５６７８９ＸｘＡＢＣＤＥＦＧＨＪＫＬＭＮＰＱＲＴＵＷＹ", "0123456789XxABCDEFGHJKLMNPQRTUWY"
 )
+_CITIZEN = re.compile(r"\d{17}[\dX]", re.ASCII)
 _UNIT = re.compile(r"\d{12}[A-Z]{2}\d{5}[A-Z]\d{8}", re.ASCII)
 _COMPONENT = re.compile(r"\d{16}", re.ASCII)
 
@@ -33,16 +34,18 @@ class IdentifierError(ValueError):
 
 
 def _clean(value: str) -> str:
+    if value.isascii() and value.isalnum():
+        return value.upper()
     return re.sub(r"\s", "", value).translate(_FULL_WIDTH).upper()
 
 
 def to_citizen_id(value: str) -> str:
     """The 18-character citizen identity number that `value` writes, also in its 15-digit form; else IdentifierError."""
     number = _clean(value)
-    if re.fullmatch(r"\d{15}", number, re.ASCII):
+    if len(number) == 15 and number.isascii() and number.isdigit():
         number = number[:6] + "19" + number[6:]
         number += str(ric.calc_check_digit(number + "0"))
-    if not re.fullmatch(r"\d{17}[\dX]", number, re.ASCII):
+    if not _CITIZEN.fullmatch(number):
         raise IdentifierError(
             "18 characters are expected: 17 digits, then a digit or X", "应为18位：前17位数字，末位数字或X"
         )

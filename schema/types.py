@@ -26,7 +26,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.scalar import ScalarDefinition
 
 from schema import identifiers
-from schema.catalogue import Catalogue, Entity, Item, ItemType, Purpose, Relation, Resource, ShareClass
+from schema.catalogue import PURPOSE_TITLES, Catalogue, Entity, Item, ItemType, Purpose, Relation, Resource, ShareClass
 
 CitizenIdNumber = NewType("CitizenIdNumber", str)
 UnifiedSocialCreditCode = NewType("UnifiedSocialCreditCode", str)
@@ -34,7 +34,16 @@ RealEstateUnitNumber = NewType("RealEstateUnitNumber", str)
 CityComponentCode = NewType("CityComponentCode", str)
 Base64 = NewType("Base64", bytes)
 
-strawberry.enum(Purpose, description="使用用途: what the data is used for (Changsha 31).")
+
+def titled_enum(python_enum: type[Enum], description: str, titles: Mapping[Any, str]) -> None:
+    """Make `python_enum` a GraphQL enum whose values have titles."""
+    strawberry.enum(python_enum, description=description)
+    for member in python_enum.__strawberry_definition__.values:  # type: ignore[attr-defined]
+        member.description = titles[member.value]
+
+
+titled_enum(Purpose, "使用用途: what the data is used for (Changsha 31).", PURPOSE_TITLES)
+
 
 IDENTIFIERS: dict[ItemType, tuple[Any, str]] = {
     ItemType.ID_NUMBER: (CitizenIdNumber, "公民身份号码 (GB 11643)"),
@@ -90,8 +99,8 @@ class BasisInput:
 
 @strawberry.input(description="用途与依据: what the data is used for and what proves it (Changsha 31, Xianning 15).")
 class UseInput:
-    purpose: Purpose
-    basis: BasisInput
+    purpose: Purpose = strawberry.field(description="用途")
+    basis: BasisInput = strawberry.field(description="依据")
 
 
 @strawberry.type(description="来源: where a record comes from and how fresh it is.")
@@ -200,7 +209,7 @@ def governed_types(catalogue: Catalogue) -> list[StrawberryField]:
     entities: dict[str, Any] = {
         entity.name: _object(
             entity.name,
-            [_leaf(entity.identifier, IDENTIFIERS[entity.type][0], IDENTIFIERS[entity.type][1])],
+            [_leaf(entity.identifier, IDENTIFIERS[entity.type][0] | None, IDENTIFIERS[entity.type][1])],
             f"{entity.title}",
         )
         for entity in catalogue.entities.values()
@@ -225,8 +234,8 @@ def build_schema(
     catalogue: Catalogue, queries: Sequence[StrawberryField] = (), mutations: Sequence[StrawberryField] = ()
 ) -> strawberry.Schema:
     """The executable schema: governed roots from the catalogue, beside the given ungoverned root fields."""
-    query = create_type("Query", [*governed_types(catalogue), *queries])
-    mutation = create_type("Mutation", list(mutations)) if mutations else None
+    query = create_type("Query", [*governed_types(catalogue), *queries], description="查询")
+    mutation = create_type("Mutation", list(mutations), description="办理") if mutations else None
     config = StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True)
     return strawberry.Schema(query=query, mutation=mutation, config=config)
 

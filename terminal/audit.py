@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from terminal.client import REFUSED, ask, out, say_errors
+from terminal.client import REFUSED, ask, out, plain, say_errors
 
 _DOCUMENT = """\
 query Tail($first: Int!, $dataSubject: DataSubjectInput, $case: String, $subject: String) {
@@ -62,7 +62,7 @@ def _table(lines: Sequence[Mapping[str, Any]]) -> Table:
     for line in lines:
         at = datetime.fromisoformat(line["at"]).astimezone().strftime("%m-%d %H:%M:%S.%f")[:-3]
         item = f"{line['resource']}.{line['item']}" if line["item"] else line["resource"]
-        table.add_row(
+        cells = (
             at,
             f"{line['subject']}@{line['department']}",
             line["purpose"] or "",
@@ -72,6 +72,6 @@ def _table(lines: Sequence[Mapping[str, Any]]) -> Table:
             line["outcome"],
             line["ruleId"] or "",
             line["policyVersion"][:8],
-            style=_STYLES.get(line["outcome"]),
         )
+        table.add_row(*map(plain, cells), style=_STYLES.get(line["outcome"]))
     return table

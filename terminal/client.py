@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import category
 
 import httpx
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
 out = Console()
 err = Console(stderr=True)
 
 REFUSED, WRONG_USE, UNAUTHENTICATED, UNREACHABLE = 1, 2, 3, 4
 """Exit codes: nothing could be shown; the command was used wrongly; no valid token; the service does not answer."""
+
+
+def plain(text: str) -> Text:
+    """The text as it is, for a table: no markup, and nothing that would steer the terminal (a source or a caller wrote it)."""
+    return Text("".join("\N{REPLACEMENT CHARACTER}" if category(sign)[0] == "C" else sign for sign in text))
 
 
 def ask(url: str, token: str, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,9 +32,11 @@ def ask(url: str, token: str, document: str, variables: Mapping[str, Any]) -> di
         with httpx.Client(timeout=30, trust_env=False) as client:
             response = client.post(url, json={"query": document, "variables": dict(variables)}, headers=headers)
         body = response.json()
+        if not isinstance(body, dict):
+            raise ValueError("not a GraphQL answer")  # noqa: TRY004
     except (httpx.HTTPError, ValueError, UnicodeError) as error:
         err.print(
-            f"[red]{url} 没有应答 does not answer ({type(error).__name__}).[/] 请先运行 start it: onesource serve"
+            f"[red]{escape(url)} 没有应答 does not answer ({type(error).__name__}).[/] 请先运行 start it: onesource serve"
         )
         raise typer.Exit(UNREACHABLE) from None
     if response.status_code == 401:
@@ -34,7 +44,7 @@ def ask(url: str, token: str, document: str, variables: Mapping[str, Any]) -> di
             "[red]令牌无效或已过期 the token is not valid.[/] 演示令牌 for the demo: onesource token --role clerk"
         )
         raise typer.Exit(UNAUTHENTICATED)
-    return dict(body)
+    return body
 
 
 def say_errors(body: Mapping[str, Any]) -> None:
@@ -45,7 +55,7 @@ def say_errors(body: Mapping[str, Any]) -> None:
         reason = extensions.get("reason") or extensions.get("message") or {"zh": "", "en": error["message"]}
         step = extensions.get("next") or extensions.get("hint") or {}
         rule = f" [{extensions['ruleId']}]" if "ruleId" in extensions else ""
-        err.print(f"✗ {place} {extensions.get('code', '')}{rule}", style="yellow", markup=False, highlight=False)
-        err.print(f"  {reason['zh']} {reason['en']}", markup=False, highlight=False)
+        err.print(plain(f"✗ {place} {extensions.get('code', '')}{rule}"), style="yellow")
+        err.print(plain(f"  {reason['zh']} {reason['en']}"))
         if step:
-            err.print(f"  → {step['zh']} {step['en']}", style="dim", markup=False, highlight=False)
+            err.print(plain(f"  → {step['zh']} {step['en']}"), style="dim")

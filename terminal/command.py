@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from strawberry.printer import print_schema
 
 from app import catalogue_of, graphql_schema
 from demo.issuer import demo_token
+from demo.scene import IDENTITIES
 from policies.identity import Role
 from schema.catalogue import Catalogue, Purpose
 from schema.load import CatalogueError, check_catalogue
@@ -63,7 +65,7 @@ def _wrong(lines: list[str]) -> typer.Exit:
 
 
 def _url(url: str, settings: Settings) -> str:
-    return url or f"http://{settings.server.host}:{settings.server.port}/graphql"
+    return url or f"{serving.address(settings)}/graphql"
 
 
 @command.command()
@@ -110,13 +112,13 @@ def check(
     if problems:
         err.print(f"[red]{len(problems)} 处问题 problem(s)[/]")
         raise typer.Exit(REFUSED)
-    err.print(f"[green]{folder} 目录无误 no problems[/]")
+    err.print(f"[green]{escape(str(folder))} 目录无误 no problems[/]")
 
 
 @command.command()
 def token(
     role: Annotated[Role, typer.Option(help="The acting role.")],
-    department: Annotated[str, typer.Option(help="The acting department's slug, such as housing.")] = "housing",
+    department: Annotated[str, typer.Option(help="The acting department's slug.")] = IDENTITIES[0].department,
     subject: Annotated[str, typer.Option(help="Who: an account's name.")] = "demo-01",
     hours: Annotated[float, typer.Option(min=0.01, max=24, help="How long it is valid.")] = 12,
     settings: SettingsFile = Path(FILE),
@@ -155,7 +157,7 @@ def lookup(
 ) -> None:
     """Ask as a clerk: an applicant's items, as a table with Chinese titles.
 
-    Example: onesource lookup --item HouseholdRegistration.name --item SocialInsurance --id 4212... --case GZF-DEMO-0001
+    `onesource serve` prints an example in demo mode; the names are in docs/catalogue.md.
     """
     loaded = _settings(settings)
     ask_lookup(_catalogue(loaded), item, id, purpose, case, _url(url, loaded), token)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from schema.catalogue import Catalogue, Entity, Purpose, Resource
-from terminal.client import REFUSED, WRONG_USE, ask, err, out, say_errors
+from terminal.client import REFUSED, WRONG_USE, ask, err, out, plain, say_errors
 
 
 def lookup(
@@ -37,7 +40,7 @@ def _wanted(catalogue: Catalogue, items: Sequence[str]) -> tuple[Entity, dict[st
         name, _, item = coordinate.partition(".")
         resource = catalogue.resources.get(name)
         if resource is None or not resource.connected or (item and item not in resource.items):
-            err.print(f"[red]目录中没有 there is no[/] {coordinate}")
+            err.print(f"[red]目录中没有 there is no[/] {escape(coordinate)}")
             _suggest(catalogue, name, item)
             raise typer.Exit(WRONG_USE)
         entities.add(resource.entity)
@@ -48,15 +51,11 @@ def _wanted(catalogue: Catalogue, items: Sequence[str]) -> tuple[Entity, dict[st
             f"[red]信息项须属于同一类实体 the items belong to several entities[/]: {', '.join(map(str, entities))}"
         )
         raise typer.Exit(WRONG_USE)
-    from dataclasses import replace
-
     resources = {name: replace(catalogue.resources[name], items=chosen) for name, chosen in wanted.items()}
     return catalogue.entities[str(entities.pop())], resources
 
 
 def _suggest(catalogue: Catalogue, name: str, item: str) -> None:
-    from difflib import get_close_matches
-
     if name in catalogue.resources:
         near: Iterable[str] = get_close_matches(item, list(catalogue.resources[name].items)) or list(
             catalogue.resources[name].items
@@ -90,7 +89,8 @@ def _table(catalogue: Catalogue, wanted: Mapping[str, Resource], answer: Mapping
             provenance = record["provenance"]
             for item in resource.items.values():
                 shown = _shown(catalogue, item.codes, record[item.name])
-                table.add_row(title, item.title, shown, provenance["provider"], (provenance["updatedAt"] or "")[:10])
+                cells = (title, item.title, shown, provenance["provider"], (provenance["updatedAt"] or "")[:10])
+                table.add_row(*map(plain, cells))
                 title = ""
             table.add_section()
         if not records:

@@ -8,6 +8,7 @@ import json
 import logging
 import socket
 import sys
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,16 +17,19 @@ import uvicorn
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp
 
 from app import Rooms, application, compose
 from demo.city import CityReport
-from demo.scene import IDENTITIES, QUERY, Scene, open_case, variables
+from demo.scene import IDENTITIES, LOOKUP, QUERY, Scene, open_case, variables
 from schema.catalogue import Catalogue
 from settings import Settings
 from terminal.client import WRONG_USE, err, out
 from web.graphiql import GraphiQLPrefill
 
-DEMO_FOLDER = Path("var/demo")
+_SHUTDOWN_SECONDS = 5
+"""How long a request under way may take once the service is told to stop."""
 _STAGES = {"residents": "居民 residents", "indexes": "索引 indexes"}
 
 
@@ -39,6 +43,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def address(settings: Settings) -> str:
+    """The address that the service listens on, for a client on this machine."""
+    host = settings.server.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
 
 
 def build_demo(settings: Settings, catalogue: Catalogue, residents: int, seed: int) -> CityReport:
@@ -77,8 +87,18 @@ def serve(settings: Settings, catalogue: Catalogue) -> None:
         case = asyncio.run(_demo_case(rooms, report))
         prefill = _prefill(settings, report, case)
         _show_demo(settings, report, case)
-    asgi = application(rooms, settings, (lambda: prefill))
-    uvicorn.run(asgi, host=host, port=port, log_config=None, access_log=False, server_header=False)
+    asgi: ASGIApp = application(rooms, settings, (lambda: prefill))
+    if settings.demo:  # the demo's page holds tokens: no other site's name may lead to it
+        asgi = TrustedHostMiddleware(asgi, allowed_hosts=[host, "localhost", "127.0.0.1"])
+    uvicorn.run(
+        asgi,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
 
 
 async def _demo_case(rooms: Rooms, report: CityReport) -> str:
@@ -118,7 +138,6 @@ def _prefill(settings: Settings, report: CityReport, case: str) -> GraphiQLPrefi
 def _show_demo(settings: Settings, report: CityReport, case: str) -> None:
     """Print address, identities with tokens, and a query to paste."""
     scene, identity = scene_of(settings), settings.identity
-    address = f"http://{settings.server.host}:{settings.server.port}"
     out.print(
         Panel(
             "演示模式：令牌由本机自建的签发者签发，数据全为虚构，不得用于生产。\n"
@@ -126,8 +145,9 @@ def _show_demo(settings: Settings, report: CityReport, case: str) -> None:
             style="bold yellow",
         )
     )
-    out.print(f"GraphQL   {address}/graphql", highlight=False)
-    out.print(f"GraphiQL  {address}/graphiql", highlight=False)
+    here = address(settings)
+    out.print(f"GraphQL   {here}/graphql", highlight=False)
+    out.print(f"GraphiQL  {here}/graphiql", highlight=False)
     table = Table("身份 identity", "角色 role", "部门 department", title="演示身份 demo identities (12 h)")
     for one in IDENTITIES:
         table.add_row(one.title, one.role, one.department)
@@ -139,13 +159,12 @@ def _show_demo(settings: Settings, report: CityReport, case: str) -> None:
     out.print("\n申请人的五个部门 the applicant in five departments — 粘贴 paste:", style="bold")
     body = json.dumps({"query": " ".join(QUERY.split()), "variables": variables(report.examples, case)})
     typer.echo(
-        f"curl -s {address}/graphql -H 'Content-Type: application/json' "
+        f"curl -s {here}/graphql -H 'Content-Type: application/json' "
         f"-H \"Authorization: Bearer $TOKEN_CLERK_01\" -d '{body}'"
     )
     program = sys.argv[0]
     typer.echo(
-        f"{program} lookup --item HouseholdRegistration.name --item HousingFund --id {report.examples.applicant.identifier}"
-        f" --case {case} --token $TOKEN_CLERK_01"
+        f"{program} lookup {LOOKUP} --id {report.examples.applicant.identifier} --case {case} --token $TOKEN_CLERK_01"
     )
     typer.echo(f"{program} audit tail --token $TOKEN_AUDITOR_01")
     sys.stdout.flush()
@@ -157,8 +176,9 @@ class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         entry = {"at": at, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
-        if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[0]:
+            kind, _, places = record.exc_info
+            entry["traceback"] = "".join(traceback.format_tb(places)) + kind.__name__
         return json.dumps(entry, ensure_ascii=False)
 
 

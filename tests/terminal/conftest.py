@@ -1,0 +1,72 @@
+"""The command as a person runs it, and a real server to ask."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from demo.scene import IDENTITIES, Scene
+from settings import load_settings
+from terminal.command import command
+from tests.service import write_settings
+from tests.terminal.server import Server, free_port, started
+
+Run = Callable[..., "Ran"]
+
+
+class Ran:
+    """What a run of the command left: exit code, standard output, standard error."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command with these arguments on a wide terminal, with no settings from the environment but `env`."""
+    for variable in os.environ:
+        if variable.upper().startswith("ONESOURCE_"):
+            monkeypatch.delenv(variable)
+    monkeypatch.setattr("terminal.serving._log_as_json", lambda: None)  # it would stay in force for the tests behind
+    for console in ("out", "err"):
+        monkeypatch.setattr(f"terminal.client.{console}.width", 250)
+
+    def invoke(*arguments: object, **env: str) -> Ran:
+        result = CliRunner().invoke(command, [str(argument) for argument in arguments], env=env)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(result.exit_code, result.stdout, result.stderr)
+
+    return invoke
+
+
+@pytest.fixture(scope="session")
+def settings_file(city: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings over a copy of the city, on a free port."""
+    folder = tmp_path_factory.mktemp("terminal")
+    shutil.copytree(city / "demo", folder / "demo")
+    file = write_settings(folder)
+    file.write_text(file.read_text("utf8").replace("port = 8000", f"port = {free_port()}"), "utf8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def server(settings_file: Path) -> Iterator[Server]:
+    """A running server, shared by all tests that only ask."""
+    with started(settings_file, load_settings(settings_file).server.port) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def tokens(settings_file: Path) -> dict[str, str]:
+    """A token for each demo identity, by subject."""
+    identity = load_settings(settings_file).identity
+    scene = Scene(settings_file.parent / "demo")
+    return {one.subject: scene.token(one, identity.issuer, identity.audience) for one in IDENTITIES}
