@@ -128,7 +128,9 @@ def application(rooms: Rooms, settings: Settings, prefill: Prefill = lambda: Non
         Route("/health/ready", ready),
         *graphiql_routes("/graphql", prefill),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    starlette = Starlette(routes=routes, lifespan=lifespan)
+    starlette.router.redirect_slashes = False  # a redirect would repeat the caller's Host
+    return starlette
 
 
 def _json(content: Any, status: int = 200) -> Response:
@@ -144,7 +146,7 @@ async def _ready(rooms: Rooms) -> Response:
         wrong.append("cases")
     try:
         rooms.ledger.head()
-    except sa.exc.SQLAlchemyError:
+    except (sa.exc.SQLAlchemyError, LedgerUnavailable):
         wrong.append("ledger")
     return _json({"status": "unready", "because": wrong}, 503) if wrong else _json({"status": "ready"})
 
@@ -164,6 +166,9 @@ def _sources(settings: Settings, catalogue: Catalogue) -> dict[str, Source]:
             url = url.set(password=password)
         connector = connect(connection.kind, url=url)
         sources[department.slug] = Source(connector, connection.timeout)
+    named = {department.connection for department in catalogue.departments.values()}
+    for name in settings.connections.keys() - named:
+        _LOG.warning("connections.%s: no department of the catalogue has this connection", name)
     if missing:
         raise WrongSettings(missing)
     return sources

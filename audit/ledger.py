@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from schema.embedded import file_at
+
 _LOG = logging.getLogger("onesource.ledger")
 
 metadata = sa.MetaData()
@@ -65,6 +67,8 @@ class Ledger:
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         self._timeout = timeout
+        self._place = self._engine.url.database if self._engine.dialect.name == "sqlite" else None
+        self._file: tuple[int, int] | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
@@ -75,6 +79,7 @@ class Ledger:
             with self._engine.begin() as connection:
                 for table in metadata.sorted_tables:  # another process may do the same at the same moment
                     connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            self._file = file_at(self._place)
         except sa.exc.SQLAlchemyError as error:
             raise LedgerUnavailable from error
 
@@ -127,7 +132,12 @@ class Ledger:
         finally:
             self._writing = None
 
+    def _in_place(self) -> None:
+        if file_at(self._place) != self._file:
+            raise LedgerUnavailable
+
     def _write(self, batch: list[_Waiting]) -> None:
+        self._in_place()
         with self._engine.begin() as connection:
             connection.execute(
                 sa.insert(frames_table), [{"at": w.at, "operation": w.operation, "frame": w.frame} for w in batch]
@@ -148,6 +158,7 @@ class Ledger:
 
     def head(self) -> int:
         """The place of the last frame, 0 for an empty ledger."""
+        self._in_place()
         with self._engine.connect() as connection:
             return connection.execute(sa.select(sa.func.max(frames_table.c.seq))).scalar() or 0
 

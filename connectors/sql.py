@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from connectors.contract import INVALID, FetchRequest, Row, Rows, SourceError
 from schema.catalogue import Item, ItemType, Resource
+from schema.embedded import file_at
 from schema.formats import Convert, decoder, key_forms
 
 _THREADS = 2
@@ -137,7 +138,7 @@ class SqlConnector:
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"sql-{parsed.get_backend_name()}")
         self._statements: dict[tuple[str, str, tuple[str, ...]], Statement] = {}
-        self._here: tuple[sa.PoolProxiedConnection, tuple[int, int]] | None = None
+        self._here: tuple[sa.PoolProxiedConnection, tuple[int, int] | None] | None = None
 
     async def open(self) -> None:
         """Nothing to do: connections are made when first needed."""
@@ -234,8 +235,7 @@ class SqlConnector:
     def _connection_here(self) -> sa.PoolProxiedConnection:
         """The connection for reads in the event loop, made anew when another file stands at the path."""
         assert self._file
-        status = self._file.stat()
-        file = (status.st_dev, status.st_ino)
+        file = file_at(str(self._file))
         if self._here is None or self._here[1] != file:
             self._forget()
             connection = self._engine.raw_connection()

@@ -11,7 +11,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -26,6 +26,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from schema.catalogue import Service
+from schema.embedded import file_at
 
 _REMEMBER_SECONDS = 0.25
 _MAX_REMEMBERED = 10_000
@@ -59,13 +60,20 @@ subjects_table = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=False),
 )
 
-_OF_DEPARTMENT = sa.select(cases_table).where(cases_table.c.department == sa.bindparam("department"))
-_CASE = _OF_DEPARTMENT.where(cases_table.c.number == sa.bindparam("number"))
-_LATEST = _OF_DEPARTMENT.order_by(cases_table.c.id.desc()).limit(sa.bindparam("limit"))
-_SUBJECTS = (
-    sa.select(subjects_table.c.entity, subjects_table.c.sealed, subjects_table.c.role, subjects_table.c.basis)
-    .where(subjects_table.c.case_id == sa.bindparam("case_id"))
-    .order_by(subjects_table.c.id)
+_c, _s = cases_table.c, subjects_table.c
+_CASE = (
+    sa.select(_c.number, _c.department, _c.service, _c.opened_at, _c.expires_at, _c.closed_at)
+    .add_columns(_s.entity, _s.sealed, _s.role, _s.basis)
+    .join(subjects_table, _s.case_id == _c.id)
+    .where(_c.department == sa.bindparam("department"), _c.number == sa.bindparam("number"))
+    .order_by(_s.id)
+)
+"""A case, once for each of its subjects (it has one at least)."""
+_LATEST = (
+    sa.select(_c.number)
+    .where(_c.department == sa.bindparam("department"))
+    .order_by(_c.id.desc())
+    .limit(sa.bindparam("limit"))
 )
 
 
@@ -160,12 +168,15 @@ class CaseStore:
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         self._seal = Seal(secret)
         self._reader: sa.Connection | None = None
+        self._place = self._engine.url.database if self._engine.dialect.name == "sqlite" else None
+        self._file: tuple[int, int] | None = None
         self._remembered: dict[tuple[str, str], tuple[float, Case | None]] = {}
 
     def open(self) -> None:
         """Create or migrate the tables."""
         try:
             migrate(self._engine)
+            self._file = file_at(self._place)
         except (sa.exc.SQLAlchemyError, CommandError) as error:
             raise CaseStoreUnavailable from error
 
@@ -181,6 +192,7 @@ class CaseStore:
         now = time.monotonic()
         if remembered and remembered[0] > now:
             return remembered[1]
+        self._in_place()
         try:
             case = self._find(department, number)
         except (sa.exc.SQLAlchemyError, InvalidTag) as error:
@@ -221,18 +233,34 @@ class CaseStore:
         self._remembered.pop((department, number), None)
         return await self.find(department, number)
 
+    def _in_place(self) -> None:
+        if file_at(self._place) != self._file:
+            raise CaseStoreUnavailable
+
     async def _run(self, work: Callable[[], _T]) -> _T:
+        self._in_place()
         try:
             return await asyncio.to_thread(work)
         except (sa.exc.SQLAlchemyError, InvalidTag) as error:
             raise CaseStoreUnavailable from error
 
     def _find(self, department: str, number: str) -> Case | None:
-        """Two reads of an embedded store by its indexes: quicker than a change of threads."""
+        """One read of an embedded store by its indexes: quicker than a change of threads."""
         if self._reader is None or self._reader.closed or self._reader.invalidated:
             self._reader = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        found = self._reader.execute(_CASE, {"department": department, "number": number}).mappings().all()
-        return self._with_subjects(self._reader, found)[0] if found else None
+        return self._read(self._reader, department, number)
+
+    def _read(self, connection: sa.Connection, department: str, number: str) -> Case | None:
+        rows = connection.execute(_CASE, {"department": department, "number": number}).fetchall()
+        if not rows:
+            return None
+        subjects = tuple(
+            CaseSubject(entity, self._seal.open(sealed, f"{department}/{number}/{entity}"), role, basis)
+            for *_, entity, sealed, role, basis in rows
+        )
+        _, _, service, opened, expires, closed, *_ = rows[0]
+        until = None if closed is None else _moment(closed)
+        return Case(number, department, service, _moment(opened), _moment(expires), until, subjects)
 
     def _insert(self, case: Case, opened_by: str) -> None:
         with self._engine.begin() as connection:
@@ -266,40 +294,16 @@ class CaseStore:
 
     def _latest(self, department: str, limit: int) -> tuple[Case, ...]:
         with self._engine.connect() as connection:
-            found = connection.execute(_LATEST, {"department": department, "limit": limit}).mappings().all()
-            return self._with_subjects(connection, found)
-
-    def _with_subjects(self, connection: sa.Connection, found: Sequence[sa.RowMapping]) -> tuple[Case, ...]:
-        cases = []
-        for row in found:
-            bound = f"{row['department']}/{row['number']}/"
-            subjects = [
-                CaseSubject(entity, self._seal.open(sealed, bound + entity), role, basis)
-                for entity, sealed, role, basis in connection.execute(_SUBJECTS, {"case_id": row["id"]})
-            ]
-            cases.append(_case(row, subjects))
-        return tuple(cases)
-
-
-def _case(row: Mapping[str, object] | sa.RowMapping, subjects: Sequence[CaseSubject]) -> Case:
-    closed = row["closed_at"]
-    return Case(
-        number=str(row["number"]),
-        department=str(row["department"]),
-        service=str(row["service"]),
-        opened_at=_moment(row["opened_at"]),
-        expires_at=_moment(row["expires_at"]),
-        closed_at=None if closed is None else _moment(closed),
-        subjects=tuple(subjects),
-    )
+            numbers = connection.execute(_LATEST, {"department": department, "limit": limit}).scalars().all()
+            cases = [self._read(connection, department, number) for number in numbers]
+        return tuple(case for case in cases if case)
 
 
 def _micros(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
-def _moment(micros: object) -> datetime:
-    assert isinstance(micros, int)
+def _moment(micros: int) -> datetime:
     return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
 
 

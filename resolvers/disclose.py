@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from audit.frame import Frame, NodeFrame, SubjectHash
@@ -15,6 +15,7 @@ from resolvers.shape import NodeDisclosure
 from schema.errors import Fault, RequestError
 
 _LOG = logging.getLogger("onesource.ledger")
+_MAX_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Recorder:
     hashes: SubjectHash
     numbers: Mapping[str, int]
     catalogue_version: str
+    _kept: dict[tuple[str, tuple[str, ...]], tuple[int, ...]] = field(default_factory=dict)
 
     async def record(
         self,
@@ -68,6 +70,15 @@ class Recorder:
             _LOG.error("operation %s withheld: the ledger is unavailable", operation_id)
             raise RequestError(Fault("LEDGER_UNAVAILABLE")) from None
 
+    def _numbered(self, resource: str, items: tuple[str, ...]) -> tuple[int, ...]:
+        known = self._kept.get((resource, items))
+        if known is None:
+            known = tuple(self.numbers[f"{resource}.{item}"] for item in items)
+            if len(self._kept) >= _MAX_KEPT:
+                self._kept.clear()
+            self._kept[resource, items] = known
+        return known
+
     def _node(self, node: NodeDisclosure, claim: Claim, hashed: dict[tuple[str, str], str]) -> NodeFrame:
         def of(entity: str, identifier: str) -> str:
             known = hashed.get((entity, identifier))
@@ -82,7 +93,7 @@ class Recorder:
             purpose=claim.purpose.value,
             case=claim.case_number,
             service=claim.service.code if claim.service else "",
-            items=tuple(self.numbers[f"{node.resource}.{item}"] for item in node.items),
+            items=self._numbered(node.resource, node.items),
             rules=node.rules,
             groups={
                 outcomes: [of(node.entity, entity) for entity in entities] for outcomes, entities in node.groups.items()

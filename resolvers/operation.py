@@ -31,10 +31,22 @@ from graphql import (
     validate,
 )
 from graphql.execution.values import VariableValues, get_variable_values
+from graphql.validation.rules import overlapping_fields_can_be_merged
 
 from schema.errors import CODES, Fault, RequestError, Text
 
 _USE = re.compile(r"\b(UseInput|BasisInput)\b")
+_MAX_WORDS = 300
+_MAX_INTROSPECTIONS = 10
+_MAX_NAME = 100
+_KEPT_CHARACTERS = 8_000_000
+# what graphql-core says when it gives up on its own bounds
+_GIVEN_UP = (
+    (re.compile(r"more than \d+ tokens|^Validation aborted"), "QUERY_TOO_LARGE"),
+    (re.compile(r"nested too deeply|introspection depth exceeded"), "QUERY_TOO_DEEP"),
+)
+# comparing repeated fields in pairs up to graphql-core's own bound takes two seconds; this one takes 0.3
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +87,21 @@ def fault_of(error: GraphQLError, default: str) -> Fault:
     if known in CODES:
         reason = error.extensions["reason"]  # type: ignore[index]
         return Fault(known, reason=Text(reason["en"], reason["zh"]), locations=locations)
+    words = error.message if len(error.message) <= _MAX_WORDS else error.message[:_MAX_WORDS] + "…"
     code = "USE_REQUIRED" if _USE.search(error.message) else default
-    return Fault(code, reason=Text(error.message, CODES[code].message.zh), locations=locations)
+    code = next((given_up for pattern, given_up in _GIVEN_UP if pattern.search(error.message)), code)
+    return Fault(code, reason=Text(words, CODES[code].message.zh), locations=locations)
 
 
 class Documents:
-    """Parsed and validated operations by text and name, the latest `size` of them."""
+    """Parsed and validated operations by text and name, the latest `size` of them and of eight million characters together."""
 
     def __init__(self, schema: GraphQLSchema, limits: Limits, size: int = 1_000) -> None:
         self._schema = schema
         self._limits = limits
         self._size = size
         self._kept: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
+        self._characters = 0
 
     def operation(self, text: str, name: str | None) -> Operation:
         """The operation of that name in the document; RequestError if there is none or it is not valid."""
@@ -94,8 +109,10 @@ class Documents:
         operation = self._kept.get(key)
         if operation is None:
             operation = self._kept[key] = self._prepare(text, name)
-            if len(self._kept) > self._size:
-                self._kept.popitem(last=False)
+            self._characters += len(text)
+            while len(self._kept) > self._size or self._characters > _KEPT_CHARACTERS:
+                (dropped, _), _ = self._kept.popitem(last=False)
+                self._characters -= len(dropped)
         else:
             self._kept.move_to_end(key)
         return operation
@@ -104,12 +121,7 @@ class Documents:
         try:
             document = parse(text, max_tokens=self._limits.tokens, no_location=False)
         except GraphQLError as error:
-            code = (
-                "QUERY_TOO_LARGE"
-                if "token" in error.message and "limit" in error.message.lower()
-                else "GRAPHQL_PARSE_FAILED"
-            )
-            raise RequestError(fault_of(error, code)) from None
+            raise RequestError(fault_of(error, "GRAPHQL_PARSE_FAILED")) from None
         except RecursionError:
             raise RequestError(Fault("QUERY_TOO_DEEP")) from None
         _bound(document, self._limits)
@@ -146,6 +158,8 @@ def _choose(document: DocumentNode, name: str | None) -> OperationDefinitionNode
     named = [o for o in operations if name is None or (o.name and o.name.value == name)]
     if len(named) != 1 or named[0].operation is OperationType.SUBSCRIPTION:
         raise RequestError(Fault("OPERATION_UNKNOWN"))
+    if (chosen := named[0].name) and len(chosen.value) > _MAX_NAME:  # the ledger keeps it
+        raise RequestError(Fault("QUERY_TOO_LARGE"))
     return named[0]
 
 
@@ -160,20 +174,25 @@ def _bound(document: DocumentNode, limits: Limits) -> None:
                 total += count
                 if depth > limits.depth:
                     raise RequestError(Fault("QUERY_TOO_DEEP"))
-        if total > 2 * limits.fields:
+        if total > 2 * limits.fields or measure.introspections > _MAX_INTROSPECTIONS:
             raise RequestError(Fault("QUERY_TOO_LARGE"))
     except RecursionError:
         raise RequestError(Fault("QUERY_TOO_DEEP")) from None
 
 
 class _Measure:
-    """Size and depth of selection sets with their fragments expanded, each fragment measured once."""
+    """Size and depth of selection sets with their fragments expanded, each fragment measured once.
+
+    `introspections` counts the introspection fields and the aliases below them: each repeats whole lists of types.
+    """
 
     def __init__(self, document: DocumentNode, most: int) -> None:
         self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self._most = most
         self._measured: dict[str, tuple[int, int]] = {}
         self._open: set[str] = set()
+        self._inside = False
+        self.introspections = 0
 
     def selections(self, selections: SelectionSetNode | None) -> tuple[int, int]:
         count = depth = 0
@@ -186,7 +205,10 @@ class _Measure:
 
     def _selection(self, node: SelectionNode) -> tuple[int, int]:
         if isinstance(node, FieldNode):
+            outside, self._inside = self._inside, self._inside or node.name.value in ("__schema", "__type")
+            self.introspections += self._inside and (not outside or node.alias is not None)
             size, below = self.selections(node.selection_set)
+            self._inside = outside
             return size + 1, below + 1
         if isinstance(node, FragmentSpreadNode):
             return self._fragment(node.name.value)
@@ -198,7 +220,9 @@ class _Measure:
             if name in self._open or name not in self._fragments:
                 return 0, 0
             self._open.add(name)
+            outside, self._inside = self._inside, self._fragments[name].type_condition.name.value.startswith("__")
             self._measured[name] = self.selections(self._fragments[name].selection_set)
+            self._inside = outside
             self._open.discard(name)
         return self._measured[name]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from policies.decision import NEXT_TEXTS, Act, Decision, Use
 from policies.identity import Identity
@@ -36,6 +37,10 @@ _MAX_PREPARED = 64
 _Decide = Callable[[Use], Decision]
 
 
+def _used(decisions: tuple[tuple[Item, Decision], ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return tuple(item.name for item, _ in decisions), tuple(decision.rule_id for _, decision in decisions)
+
+
 @dataclass(frozen=True, eq=False)
 class AllowedResource:
     """A resource at one place for one subject class. `columns` are the items to select, in order; `decisions` one for each item used."""
@@ -52,6 +57,11 @@ class AllowedResource:
         """False if no requested item is allowed: then nothing is fetched and the answer is null."""
         return bool(self.columns)
 
+    @cached_property
+    def used(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names of the items used, and the rule that decided on each."""
+        return _used(self.decisions)
+
 
 @dataclass(frozen=True, eq=False)
 class AllowedRelation:
@@ -66,6 +76,11 @@ class AllowedRelation:
     @property
     def allowed(self) -> bool:
         return all(decision.allow for _, decision in self.decisions)
+
+    @cached_property
+    def used(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names of the items used, and the rule that decided on each."""
+        return _used(self.decisions)
 
 
 @dataclass(frozen=True, eq=False)

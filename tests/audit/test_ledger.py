@@ -188,7 +188,7 @@ def test_a_full_disk_refuses_and_space_heals(tmp_path: Path) -> None:
         sa.event.listen(sa.pool.Pool, "connect", no_space)
         try:
             full = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", 5)
-            with pytest.raises(LedgerUnavailable):  # noqa: PT012 - which of them fails is not known
+            with pytest.raises(LedgerUnavailable):
                 await full.append(1, "too large", b"x" * 1_000_000)
             await full.close()
         finally:

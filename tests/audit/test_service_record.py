@@ -49,7 +49,7 @@ def test_no_value_and_no_identifier_enters_the_ledger_or_its_index(service: Serv
     assert body["extensions"]["operationId"] in list(texts(lines["data"]))
     folder = service.scene.folder
     on_disk = raw(folder, store)
-    assert body["extensions"]["operationId"].encode() in on_disk
+    assert case.encode() in on_disk
     shown = {text for text in texts(body["data"]) if len(text) > 3}
     assert applicant.identifier in shown
     assert len(shown) > 15

@@ -111,7 +111,7 @@ def test_rows_of_many_keys_each_keep_their_order(sources: Sources) -> None:
 
 A_DAY = date(1990, 1, 31)
 A_MOMENT = datetime(1990, 1, 31, 23, 59, 58, tzinfo=CHINA)
-CODE, ID = "91420100052019361C", to_citizen_id("421202900131123")
+CODE, ID = "91420100052019361M", to_citizen_id("421202900131123")
 VALUES: dict[ItemType, list[Any]] = {
     ItemType.STRING: ["", "x", "张三丰", "𠮷野家", "a'b\"c\n;--", "NULL", "ＡＢ", "1"],
     ItemType.INT: [0, -1, 42, 2**40],

@@ -33,7 +33,7 @@ def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
         (("serve",), ("--settings", "/graphql")),
         (("check",), ("--overlay", "one line")),
         (("token",), ("--role", "--department", "--hours", "demo")),
-        (("lookup",), ("--item", "--id", "--case", "--purpose", "--token", "Example")),
+        (("lookup",), ("--item", "--id", "--case", "--purpose", "--token", "docs/catalogue.md")),
         (("schema",), ("print", "catalogue")),
         (("schema", "print"), ("SDL",)),
         (("schema", "catalogue"), ("docs/catalogue.md",)),

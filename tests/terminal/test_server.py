@@ -16,7 +16,7 @@ from demo.scene import QUERY
 from tests.service import use
 from tests.terminal.server import Server, free_port, started
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 8.0
 GOOD = b'{"query":"{__typename}"}'
 
 
@@ -177,6 +177,6 @@ def test_unfinished_request_does_not_hold_the_end_up(settings_file: Path, tokens
         connection.sendall(request(tokens["clerk-01"], length=1_000))
         time.sleep(0.2)
         try:
-            server.stop(3 * STOP_SECONDS)
+            server.stop(2 * STOP_SECONDS)
         except subprocess.TimeoutExpired:
             pytest.fail(f"it waits for ever\n{server.log}")
