@@ -30,7 +30,7 @@ from resolvers.cases import CaseMutations, CaseQueries, fields_of
 from resolvers.disclose import Recorder
 from resolvers.fetch import Loads, Source
 from resolvers.http import Endpoint
-from resolvers.line import Line
+from resolvers.line import CHANNEL, Line
 from resolvers.operation import Limits
 from schema.catalogue import Catalogue
 from schema.load import load_catalogue
@@ -100,7 +100,7 @@ def compose(settings: Settings, catalogue: Catalogue) -> Rooms:
     index = Index(settings.ledger.index_url, ledger)
     snapshot = Snapshot(catalogue, rules_from(catalogue))
     limits = Limits(**settings.limits.model_dump())
-    recorder = Recorder(ledger, hashes, numbers, catalogue.version)
+    recorder = Recorder(ledger, hashes, numbers, catalogue.version, CHANNEL)
     line = Line(graphql_schema(catalogue), snapshot, cases, Loads(sources), recorder, index, limits)
     keys = Keys(settings.identity.jwks)
     verifier = Verifier(settings.identity.issuer, settings.identity.audience, keys, catalogue.departments)

@@ -62,6 +62,7 @@ class Frame:
     role: str
     region: str
     client: str
+    channel: str
     document: str
     name: str
     policy: str

@@ -39,6 +39,10 @@ items_table = sa.Table(
 )
 
 
+_MAX_WAITING = 10_000
+"""How many operations may wait for a slow store before the next is refused at once."""
+
+
 class LedgerUnavailable(Exception):
     """A frame could not be made durable in time. No data may leave."""
 
@@ -106,6 +110,8 @@ class Ledger:
 
     async def append(self, at: int, operation: str, frame: bytes) -> None:
         """Return when the frame is durable; LedgerUnavailable if it is not within the timeout."""
+        if len(self._waiting) >= _MAX_WAITING:
+            raise LedgerUnavailable
         loop = asyncio.get_running_loop()
         waiting = _Waiting(at, operation, frame, loop.create_future())
         self._waiting.append(waiting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from policies.identity import Role
 from resolvers.line import Context
 from schema.errors import FieldFault, Text
 from schema.identifiers import PARSERS, IdentifierError
+
+_PLACE = re.compile(r"[0-9]{1,18}")
 
 
 @strawberry.type(name="AuditLine", description="留痕: one resolved field of one operation.")
@@ -76,7 +79,7 @@ class AuditQueries:
             department=department or "",
             case=case or "",
             resource=resource or "",
-            before=int(before) if before and before.isascii() and before.isdigit() else 0,
+            before=int(before) if before and _PLACE.fullmatch(before) else 0,
         )
         answer = await context.line.index.ask(question, max(1, min(first, 500)))
         return PageView(

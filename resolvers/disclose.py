@@ -26,6 +26,7 @@ class Recorder:
     hashes: SubjectHash
     numbers: Mapping[str, int]
     catalogue_version: str
+    channel: str
     _kept: dict[tuple[str, tuple[str, ...]], tuple[int, ...]] = field(default_factory=dict)
 
     async def record(
@@ -56,6 +57,7 @@ class Recorder:
             role=identity.role.value,
             region=identity.region,
             client=identity.client,
+            channel=self.channel,
             document=document,
             name=name,
             policy=policy,

@@ -16,8 +16,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from policies.identity import Identity, Role, Unauthenticated, Verifier
-from resolvers.line import Answer, Line, Request
-from schema.errors import Fault, RequestError, Text, to_graphql
+from resolvers.line import Answer, Line, Request, refusal
+from schema.errors import Fault, RequestError, Text
 
 _LOG = logging.getLogger("onesource.http")
 GRAPHQL = "application/graphql-response+json"
@@ -43,7 +43,7 @@ class Endpoint:
             identity = await self._identity(http)
             request = await self._request(http)
         except RequestError as error:
-            answer = Answer(error.status, {"errors": [to_graphql(fault) for fault in error.faults]})
+            answer = refusal(error)
             return _response(answer, media, None)
         return _response(await self._line.answer(request, identity), media, identity)
 
@@ -136,4 +136,4 @@ def _response(answer: Answer, media: str, identity: Identity | None) -> Response
         headers["Retry-After"] = "1"
     if identity and identity.role is Role.DEVELOPER and answer.timings:
         headers["Server-Timing"] = ", ".join(f"{stage};dur={spent:.3f}" for stage, spent in answer.timings.items())
-    return Response(orjson.dumps(answer.body), status, headers, f"{media}; charset=utf-8")
+    return Response(answer.body, status, headers, f"{media}; charset=utf-8")

@@ -10,8 +10,6 @@ executed by graphql-core in the same operation and join the answer in document o
 from __future__ import annotations
 
 import logging
-import os
-import random
 import time
 import uuid
 from collections.abc import Mapping
@@ -19,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import strawberry
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
 from graphql.pyutils import is_awaitable
@@ -40,7 +39,6 @@ from schema.types import core_schema
 _LOG = logging.getLogger("onesource.line")
 CHANNEL = "query"
 _MAX_INTROSPECTIONS = 16
-_RANDOM = random.Random(os.urandom(32))  # noqa: S311 - operation ids are unique, not secret, and asked for all the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +52,10 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """A response with its HTTP status; `timings` are milliseconds by stage."""
+    """A response with its HTTP status, `body` as JSON; `timings` are milliseconds by stage."""
 
     status: int
-    body: dict[str, Any]
+    body: bytes
     timings: dict[str, float] = field(default_factory=dict)
 
 
@@ -97,7 +95,7 @@ class Line:
 
     async def answer(self, request: Request, identity: Identity) -> Answer:
         """The answer to an identified caller's request. Never raises: every failure is an answer without data."""
-        operation_id = str(uuid.UUID(int=_RANDOM.getrandbits(128), version=4))
+        operation_id = str(uuid.uuid4())
         now = datetime.now(UTC)
         clock = _Clock()
         document = name = ""
@@ -118,13 +116,14 @@ class Line:
             clock.lap("fetch")
             shaped = self._shaper.shape(roots, fetched)
             rest = await self._rest(plan, operation, request, identity, now)
+            body = orjson.dumps(_body(plan, shaped, rest, operation_id))
             clock.lap("shape")
             await self.recorder.record(
                 operation_id, identity, now, self.snapshot.version, _outcome(roots, rest),
                 document=document, name=name, fields=plan.rest_fields, claims=claims, disclosures=shaped.disclosures,
             )  # fmt: skip
             clock.lap("disclose")
-            return Answer(200, _body(plan, shaped, rest, operation_id), clock.laps)
+            return Answer(200, body, clock.laps)
         except RequestError as error:
             return await self._refused(error, operation_id, identity, now, document, name)
         except CaseStoreUnavailable:
@@ -175,8 +174,15 @@ class Line:
                 )
             except RequestError as unavailable:
                 error = unavailable
-        errors = [to_graphql(fault) for fault in error.faults]
-        return Answer(error.status, {"errors": errors, "extensions": {"operationId": operation_id}})
+        return refusal(error, {"operationId": operation_id})
+
+
+def refusal(error: RequestError, extensions: Mapping[str, Any] | None = None) -> Answer:
+    """The answer to a request that failed as a whole."""
+    body: dict[str, Any] = {"errors": [to_graphql(fault) for fault in error.faults]}
+    if extensions:
+        body["extensions"] = extensions
+    return Answer(error.status, orjson.dumps(body))
 
 
 def _outcome(roots: tuple[AllowedRoot, ...], rest: ExecutionResult | None) -> str:

@@ -41,6 +41,7 @@ def frame(operation: str, *nodes: NodeFrame, **changes: Any) -> Frame:
         "role": "clerk",
         "region": "421200",
         "client": "demo",
+        "channel": "query",
         "document": "d" * 32,
         "name": "Applicant",
         "policy": "p1",

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from app import Rooms, catalogue_of, compose
@@ -107,15 +108,15 @@ def test_whoever_got_an_answer_is_on_record_though_others_went_away(city: Path, 
         answers = await asyncio.gather(*asked)
         answered = [one for one in answers if one]
         recorded = operations(rooms)
-        assert {one.body["extensions"]["operationId"] for one in answered} <= recorded
+        assert {orjson.loads(one.body)["extensions"]["operationId"] for one in answered} <= recorded
         after = await rooms.line.answer(request, CLERK)
-        assert "errors" not in after.body
+        assert "errors" not in orjson.loads(after.body)
         return answered, len(answers) - len(answered)
 
     answered, gone = asyncio.run(with_rooms(place(tmp_path, city), work))
     assert answered
     assert gone
-    assert all(one.status == 200 and "errors" not in one.body for one in answered)
+    assert all(one.status == 200 and "errors" not in orjson.loads(one.body) for one in answered)
 
 
 def test_nothing_leaves_while_the_ledger_cannot_be_written(city: Path, tmp_path: Path) -> None:
@@ -129,10 +130,12 @@ def test_nothing_leaves_while_the_ledger_cannot_be_written(city: Path, tmp_path:
         connection.close()
         for answer in refused:
             assert answer.status == 503
-            assert "data" not in answer.body
-            assert [error["extensions"]["code"] for error in answer.body["errors"]] == ["LEDGER_UNAVAILABLE"]
+            assert "data" not in orjson.loads(answer.body)
+            assert [error["extensions"]["code"] for error in orjson.loads(answer.body)["errors"]] == [
+                "LEDGER_UNAVAILABLE"
+            ]
         healed = await rooms.line.answer(request, CLERK)
-        assert "errors" not in healed.body
-        assert healed.body["extensions"]["operationId"] in operations(rooms)
+        assert "errors" not in orjson.loads(healed.body)
+        assert orjson.loads(healed.body)["extensions"]["operationId"] in operations(rooms)
 
     asyncio.run(with_rooms(where, work))
