@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -113,6 +114,8 @@ def application(rooms: Rooms, settings: Settings, prefill: Prefill = lambda: Non
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await rooms.open()
+        gc.collect()
+        gc.freeze()  # the schema and the catalogue stay: no collection need look at their objects again
         _LOG.info("serving policy %s, catalogue %s", rooms.line.snapshot.version, rooms.catalogue.version)
         yield
         await rooms.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from connectors.contract import INVALID, FetchRequest, Row, Rows, SourceError
 from schema.catalogue import Item, ItemType, Resource
 from schema.embedded import file_at
-from schema.formats import Convert, decoder, key_forms
+from schema.formats import Convert, decoder, key_forms, str_of
 
 _THREADS = 2
 _MAX_KEYS = 1000
@@ -46,7 +46,8 @@ class Statement:
         self._selected = [self._table.c[column].label(f"c{n}") for n, column in enumerate(selected)]
         self._order = self._ordering(items)
         self._texts: dict[int, tuple[str, list[int] | None]] = {}
-        self._decoders = [_decoder(item) for item in items]
+        self._plain = [n for n, item in enumerate(items) if _is_plain(item)]
+        self._decoders = [(n, _decoder(item)) for n, item in enumerate(items) if not _is_plain(item)]
         self._key = _decoder(self._key_item)
         self._updated = decoder(ItemType.DATETIME, resource.updated_format, {}) if resource.updated else None
 
@@ -90,11 +91,23 @@ class Statement:
         updated, start = None, 1
         if self._updated:
             start = 2
-            moment = _convert(self._updated, raw[1])
-            updated = moment if isinstance(moment, datetime) else None
-        values = tuple(map(_convert, self._decoders, raw[start:]))
+            if raw[1] is not None:
+                moment = _convert(self._updated, raw[1])
+                updated = None if moment is INVALID else moment
+        values = list(raw[start:])
+        for index in self._plain:
+            if type(values[index]) is not str and values[index] is not None:
+                values[index] = _convert(str_of, values[index])
+        for index, decode in self._decoders:
+            if values[index] is not None:
+                values[index] = _convert(decode, values[index])
         key = forms.get(raw[0])
-        return Row(_convert(self._key, raw[0]) if key is None else key, updated, values)
+        return Row(_convert(self._key, raw[0]) if key is None else key, updated, tuple(values))
+
+
+def _is_plain(item: Item) -> bool:
+    """Whether a text of the driver is the item's value already."""
+    return item.type in (ItemType.STRING, ItemType.CODE) and item.format == "text" and not item.values
 
 
 def _decoder(item: Item) -> Convert:
@@ -102,8 +115,6 @@ def _decoder(item: Item) -> Convert:
 
 
 def _convert(convert: Convert, value: Any) -> Any:
-    if value is None:
-        return None
     try:
         return convert(value)
     except (ValueError, TypeError, ArithmeticError, OSError):
@@ -212,7 +223,7 @@ class SqlConnector:
         except (sa.exc.SQLAlchemyError, self._driver_error, OSError) as error:
             raise SourceError(_code_of(error)) from error
 
-    def _select(self, text: str, parameters: Any, deadline: float) -> list[Any]:
+    def _select(self, text: str, parameters: Any, deadline: float) -> Sequence[Any]:
         connection = self._engine.raw_connection()
         try:
             if self._file:
@@ -222,7 +233,7 @@ class SqlConnector:
         finally:
             connection.close()  # back to the pool
 
-    def _select_here(self, text: str, parameters: Any) -> list[Any] | None:
+    def _select_here(self, text: str, parameters: Any) -> Sequence[Any] | None:
         """Read a local file without a change of threads, which would cost more than the read; None if it takes longer than that."""
         try:
             return read(self._connection_here(), text, parameters, time.monotonic() + _HERE_SECONDS)
@@ -255,12 +266,11 @@ class SqlConnector:
             raise FileNotFoundError("the database file is missing")
         uri = f"{self._file.resolve().as_uri()}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, timeout=1, check_same_thread=False)
-        connection.text_factory = _text_or_bytes
         connection.execute("PRAGMA query_only=ON")
         return connection
 
 
-def read(connection: sa.PoolProxiedConnection, text: str, parameters: Any, deadline: float) -> list[Any]:
+def read(connection: sa.PoolProxiedConnection, text: str, parameters: Any, deadline: float) -> Sequence[Any]:
     """All rows of a SELECT by the driver itself: SQLAlchemy wrote the text, its result objects would cost more than the read.
 
     Every statement of every look-up comes through here.
@@ -272,9 +282,22 @@ def read(connection: sa.PoolProxiedConnection, text: str, parameters: Any, deadl
     cursor = connection.cursor()
     try:
         cursor.execute(text, parameters)
-        return list(cursor.fetchall())
+        return cursor.fetchall()
+    except sqlite3.OperationalError as error:
+        if "decode" not in str(error):
+            raise
+        return _read_with_bytes(driver, text, parameters)
     finally:
         cursor.close()
+
+
+def _read_with_bytes(driver: Any, text: str, parameters: Any) -> list[Any]:
+    """The same where some text is no UTF-8: it stays bytes, and so becomes INVALID without costing the other cells."""
+    driver.text_factory = _text_or_bytes
+    try:
+        return list(driver.execute(text, parameters).fetchall())
+    finally:
+        driver.text_factory = str
 
 
 def _text_or_bytes(stored: bytes) -> str | bytes:

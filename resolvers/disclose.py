@@ -83,11 +83,10 @@ class Recorder:
 
     def _node(self, node: NodeDisclosure, claim: Claim, hashed: dict[tuple[str, str], str]) -> NodeFrame:
         def of(entity: str, identifier: str) -> str:
-            known = hashed.get((entity, identifier))
-            if known is None:
-                known = hashed[entity, identifier] = self.hashes.of(entity, identifier)
+            hashed[entity, identifier] = known = self.hashes.of(entity, identifier)
             return known
 
+        kind = node.entity
         return NodeFrame(
             path=".".join(str(part) for part in node.path),
             resource=node.resource,
@@ -98,7 +97,8 @@ class Recorder:
             items=self._numbered(node.resource, node.items),
             rules=node.rules,
             groups={
-                outcomes: [of(node.entity, entity) for entity in entities] for outcomes, entities in node.groups.items()
+                outcomes: [hashed.get((kind, entity)) or of(kind, entity) for entity in entities]
+                for outcomes, entities in node.groups.items()
             },
-            others=[of(entity, identifier) for entity, identifier in sorted(node.others)],
+            others=[hashed.get(other) or of(*other) for other in sorted(node.others)],
         )

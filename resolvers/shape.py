@@ -10,7 +10,7 @@ import base64
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -63,12 +63,19 @@ class Shaped:
     disclosures: list[list[NodeDisclosure]] = field(default_factory=list)
 
 
+class _Names(dict[str, Any]):
+    """The GraphQL names of a code table's codes; a code that the table lacks is INVALID."""
+
+    def __missing__(self, code: str) -> Any:
+        return INVALID
+
+
 class Shaper:
     """Shapes answers for one catalogue; keeps the layout of each restricted node as long as the node lives."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._names = {table.name: {v.code: v.name for v in table.values} for table in catalogue.codes.values()}
+        self._names = {t.name: _Names({v.code: v.name for v in t.values}) for t in catalogue.codes.values()}
         self._layouts: WeakKeyDictionary[AllowedResource, _Layout] = WeakKeyDictionary()
         self._entity_of = {entity.type: entity.name for entity in catalogue.entities.values()}
 
@@ -115,6 +122,10 @@ class Shaper:
             cells=[(c.key, positions.get(c.item.name)) for c in allowed.node.cells if isinstance(c, ItemCell)],
             special=[c for c in allowed.node.cells if not isinstance(c, ItemCell)],
             letters=[positions.get(item.name) for item in items],
+            whole="".join(
+                DENIED if n is None else MASKED if allowed.masks[n] else RETURNED
+                for n in (positions.get(item.name) for item in items)
+            ),
             others_at=[
                 (index, entity)
                 for index, entity in named
@@ -126,8 +137,7 @@ class Shaper:
         if kind:
             return lambda value: mask(kind, value)
         if item.type is ItemType.CODE:
-            names = self._names[item.codes or ""]
-            return lambda code: names.get(code, INVALID)
+            return self._names[item.codes or ""].__getitem__
         if item.type is ItemType.INT:
             return lambda number: number if -_MAX_INT <= number < _MAX_INT else INVALID
         return _CONVERTERS.get(item.type)
@@ -136,8 +146,8 @@ class Shaper:
 _CONVERTERS: dict[ItemType, Callable[[Any], Any]] = {
     ItemType.DECIMAL: str,
     ItemType.IMAGE: lambda value: base64.b64encode(value).decode(),
-    ItemType.DATE: lambda value: value.isoformat(),
-    ItemType.DATETIME: lambda value: value.isoformat(),
+    ItemType.DATE: date.isoformat,
+    ItemType.DATETIME: datetime.isoformat,
 }
 
 
@@ -146,13 +156,14 @@ class _Layout:
     """How the records of one restricted node are laid out; made once for the node.
 
     `cells` are (response key, column or None where denied), `special` the cells that hold no item, `letters` the column of each item
-    used, `others_at` the columns that name further data subjects.
+    used, `whole` the outcomes of a record that lacks nothing, `others_at` the columns that name further data subjects.
     """
 
     converters: list[tuple[int, Callable[[Any], Any]]]
     cells: list[tuple[str, int | None]]
     special: list[ProvenanceCell | ConstantCell]
     letters: list[int | None]
+    whole: str
     others_at: list[tuple[int, str]]
 
 
@@ -241,17 +252,15 @@ class _Shaping:
         for index, convert in layout.converters:
             if values[index] is not None and values[index] is not INVALID:
                 values[index] = convert(values[index])
+        self._note(noted, values, key, ABSENT)
         if INVALID in values:
             for index in [index for index, value in enumerate(values) if value is INVALID]:
                 self._invalid(noted, index)
-        self._note(noted, values, key, ABSENT)
+                values[index] = None
         for index, entity in layout.others_at:
             if isinstance(values[index], str):
                 noted.others.add((entity, values[index]))
-        answer: dict[str, Any] = {}
-        for name, column in layout.cells:
-            value = None if column is None else values[column]
-            answer[name] = None if value is INVALID else value
+        answer = {name: None if column is None else values[column] for name, column in layout.cells}
         for cell in layout.special:
             answer[cell.key] = (
                 cell.value if isinstance(cell, ConstantCell) else self._provenance(cell, noted.allowed, row, fetched_at)
@@ -306,6 +315,9 @@ class _Shaping:
 
     def _note(self, noted: _Noted, values: Sequence[Any] | None, key: str, empty: str) -> None:
         """Note the outcome of each item of one record (`values` None: there was no record, allowed items are `empty`)."""
+        if values is not None and None not in values and INVALID not in values:
+            noted.groups[noted.layout.whole].append(key)
+            return
         letters = []
         masks = noted.allowed.masks
         for column in noted.layout.letters:

@@ -23,9 +23,9 @@ Convert = Callable[[Any], Any]
 
 
 def _date_of(text: str) -> date:
-    if len(text) != 8 or not text.isdigit():
+    if len(text) != 8 or not text.isascii() or not text.isdigit():
         raise ValueError(type_error)
-    return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    return date.fromisoformat(text)
 
 
 def _slash_date(text: str) -> date:
@@ -37,8 +37,7 @@ def _slash_date(text: str) -> date:
 def _compact_moment(text: str) -> datetime:
     if len(text) != 14 or not text.isascii() or not text.isdigit():
         raise ValueError(type_error)
-    day = _date_of(text[:8])
-    return datetime(day.year, day.month, day.day, int(text[8:10]), int(text[10:12]), int(text[12:]), tzinfo=CHINA)
+    return datetime.fromisoformat(f"{text[:8]}T{text[8:]}+08:00")
 
 
 def _iso_date(value: Any) -> date:
@@ -66,7 +65,7 @@ def _digits(value: Any) -> str:
     return text
 
 
-def _text(value: Any) -> str:
+def str_of(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -101,7 +100,7 @@ def _bytes(value: Any) -> bytes:
 
 def _citizen_id(value: Any) -> str:
     """18 digits as they are; a 15-digit legacy number of the 1900s as its 18-digit form."""
-    return to_citizen_id(_text(value).strip())
+    return to_citizen_id(str_of(value).strip())
 
 
 def legacy_id(number: str) -> str:
@@ -110,7 +109,7 @@ def legacy_id(number: str) -> str:
 
 
 FORMATS: dict[ItemType, dict[str, tuple[Convert, Convert]]] = {
-    ItemType.STRING: {"text": (_text, _same), "trim": (lambda v: _text(v).rstrip(), _same)},
+    ItemType.STRING: {"text": (str_of, _same), "trim": (lambda v: str_of(v).rstrip(), _same)},
     ItemType.INT: {"int": (_integer, _same), "text": (_integer, str)},
     ItemType.DECIMAL: {
         "decimal": (_decimal, str),
@@ -141,10 +140,10 @@ FORMATS: dict[ItemType, dict[str, tuple[Convert, Convert]]] = {
         ),
     },
     ItemType.ID_NUMBER: {"18": (_citizen_id, _same), "15or18": (_citizen_id, legacy_id)},
-    ItemType.CREDIT_CODE: {"text": (lambda v: to_credit_code(_text(v)), _same)},
-    ItemType.UNIT_NUMBER: {"text": (lambda v: to_unit_number(_text(v)), _same)},
-    ItemType.COMPONENT_CODE: {"text": (lambda v: to_component_code(_text(v)), _same)},
-    ItemType.CODE: {"text": (_text, _same), "int": (lambda v: str(_integer(v)), int)},
+    ItemType.CREDIT_CODE: {"text": (lambda v: to_credit_code(str_of(v)), _same)},
+    ItemType.UNIT_NUMBER: {"text": (lambda v: to_unit_number(str_of(v)), _same)},
+    ItemType.COMPONENT_CODE: {"text": (lambda v: to_component_code(str_of(v)), _same)},
+    ItemType.CODE: {"text": (str_of, _same), "int": (lambda v: str(_integer(v)), int)},
     ItemType.IMAGE: {
         "bytes": (_bytes, _same),
         "base64": (lambda v: base64.b64decode(v, validate=True), lambda v: base64.b64encode(v).decode()),
@@ -173,7 +172,7 @@ def decoder(item_type: ItemType, name: str, values: Mapping[str, str]) -> Conver
         return decode
 
     def decode_local(value: Any) -> Any:
-        local = _text(value)
+        local = str_of(value)
         if local not in values:
             raise ValueError(type_error)
         return values[local]

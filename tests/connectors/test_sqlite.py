@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def statements() -> Iterator[Statements]:
     seen = Statements()
     read = connectors.sql.read
 
-    def note(connection: sa.PoolProxiedConnection, text: str, parameters: Any, deadline: float) -> list[Any]:
+    def note(connection: sa.PoolProxiedConnection, text: str, parameters: Any, deadline: float) -> Sequence[Any]:
         seen.begin(connection.driver_connection, text)
         try:
             return read(connection, text, parameters, deadline)
@@ -171,7 +171,7 @@ def test_a_slow_statement_ends_in_its_time_and_gives_its_thread_back(
 ) -> None:
     execute(file, SLOW_VIEW)
 
-    async def ask_at_once() -> list[Any]:
+    async def ask_at_once() -> Sequence[Any]:
         slow = [source.fetch(request_for(REGISTER, ["a"], "name", timeout=0.3)) for _ in range(2)]
         return await asyncio.gather(*slow, return_exceptions=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,7 +113,7 @@ def statements() -> Iterator[list[str]]:
 
     read = connectors.sql.read
 
-    def note(connection: sa.PoolProxiedConnection, text: str, parameters: Any, deadline: float) -> list[Any]:
+    def note(connection: sa.PoolProxiedConnection, text: str, parameters: Any, deadline: float) -> Sequence[Any]:
         sent.append(text)
         return read(connection, text, parameters, deadline)
 
