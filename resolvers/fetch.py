@@ -8,6 +8,7 @@ the same columns of the same resource share a statement (`Loads`); nothing is ke
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ from schema.identifiers import PARSERS
 
 _MAX_LOADERS = 2_000
 _GRACE_SECONDS = 0.1
+_LOG = logging.getLogger("onesource.sources")
 Found = tuple[list[Row], datetime]
+_Load = list[asyncio.Future[Found]] | SourceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,10 @@ class Loads:
         loader = self._loader(resource, key, columns, source)
         return [loader.load(one) for one in keys]
 
+    def patience(self, resource: Resource) -> float:
+        """How long to wait for a source that should have given up by itself, in seconds."""
+        return self._sources[resource.department].timeout + _GRACE_SECONDS
+
     def _loader(self, resource: Resource, key: str, columns: tuple[str, ...], source: Source) -> DataLoader[str, Found]:
         name = (resource.name, key, columns)
         if name not in self._loaders:
@@ -82,10 +89,12 @@ class Loads:
                 distinct = tuple(dict.fromkeys(keys))
                 request = FetchRequest(resource, key, distinct, columns, source.timeout)
                 try:
-                    async with asyncio.timeout(source.timeout + _GRACE_SECONDS):
-                        rows = await source.connector.fetch(request)
-                except TimeoutError:  # a connector gives up by itself; this is for one that does not
-                    raise SourceError("SOURCE_TIMEOUT") from None
+                    rows = await source.connector.fetch(request)
+                except SourceError:
+                    raise
+                except Exception as error:  # one broken connector never takes the others down
+                    _LOG.error("source of %s failed: %s", resource.name, type(error).__name__)
+                    raise SourceError("SOURCE_UNAVAILABLE") from error
                 by_key: dict[str, list[Row]] = defaultdict(list)
                 for row in rows.rows:
                     by_key[row.key].append(row)
@@ -110,19 +119,24 @@ class _Fetch:
             return
         cells = [c for c in allowed.cells if isinstance(c, AllowedResource | AllowedRelation) and c.allowed]
         loads = [(cell, self._begin(cell, keys)) for cell in cells]
-        beyond = []
+        beyond = [self._beyond(cell, load, keys) for cell, load in loads if isinstance(cell, AllowedRelation)]
+        following = asyncio.gather(*beyond) if beyond else None
         for cell, load in loads:
-            found = await self._found(cell, load, keys)
-            if found is not None and isinstance(cell, AllowedResource):
-                self.fetched.records.setdefault(cell, {}).update(found)
-            elif found is not None and isinstance(cell, AllowedRelation):
-                beyond += self._follow(cell, found)
-        if beyond:
-            await asyncio.gather(*(self.entity(target, identifiers) for target, identifiers in beyond))
+            if isinstance(cell, AllowedResource):
+                found = await self._found(cell, load, keys)
+                if found is not None:
+                    self.fetched.records.setdefault(cell, {}).update(found)
+        if following:
+            await following
 
-    def _begin(
-        self, cell: AllowedResource | AllowedRelation, keys: Sequence[str]
-    ) -> list[asyncio.Future[Found]] | SourceError:
+    async def _beyond(self, cell: AllowedRelation, load: _Load, keys: Sequence[str]) -> None:
+        """Fetch what is asked of the entities across a relation, as soon as they are known."""
+        found = await self._found(cell, load, keys)
+        if found is not None:
+            reached = self._follow(cell, found)
+            await asyncio.gather(*(self.entity(target, identifiers) for target, identifiers in reached))
+
+    def _begin(self, cell: AllowedResource | AllowedRelation, keys: Sequence[str]) -> _Load:
         node = cell.node
         try:
             if isinstance(cell, AllowedResource):
@@ -132,25 +146,22 @@ class _Fetch:
             return error
 
     async def _found(
-        self,
-        cell: AllowedResource | AllowedRelation,
-        load: list[asyncio.Future[Found]] | SourceError,
-        keys: Sequence[str],
+        self, cell: AllowedResource | AllowedRelation, load: _Load, keys: Sequence[str]
     ) -> dict[str, Found] | None:
         """The rows of each key, or None with the failure noted: it costs this cell only."""
-        if isinstance(load, SourceError):
-            self.fetched.failures[cell] = load.code
+        try:
+            if isinstance(load, SourceError):
+                raise load
+            waiting = [one for one in load if not one.done()]
+            if waiting:
+                await asyncio.wait(waiting, timeout=self._loads.patience(cell.node.resource))
+            return {key: _result(one) for key, one in zip(keys, load, strict=True)}
+        except SourceError as error:
+            self.fetched.failures[cell] = error.code
+            for one in load if isinstance(load, list) else ():
+                if not one.cancel() and not one.cancelled():
+                    one.exception()  # each load of a failed batch carries the error; one report is enough
             return None
-        results = await asyncio.gather(*load, return_exceptions=True) if len(load) > 1 else [await _settled(load[0])]
-        found = {}
-        for key, result in zip(keys, results, strict=True):
-            if isinstance(result, SourceError):
-                self.fetched.failures[cell] = result.code
-                return None
-            if isinstance(result, BaseException):
-                raise result
-            found[key] = result
-        return found
 
     def _follow(self, allowed: AllowedRelation, found: Mapping[str, Found]) -> list[tuple[AllowedEntity, list[str]]]:
         """The entities on the other side, by subject class, with what may be seen of them."""
@@ -180,11 +191,11 @@ class _Fetch:
         return list(links)
 
 
-async def _settled(load: asyncio.Future[Found]) -> Found | BaseException:
-    try:
-        return await load
-    except SourceError as error:
-        return error
+def _result(load: asyncio.Future[Found]) -> Found:
+    """What a load brought; SourceError if it failed or is not there yet."""
+    if not load.done():
+        raise SourceError("SOURCE_TIMEOUT")
+    return load.result()
 
 
 def _is_identifier(kind: ItemType, value: str) -> bool:

@@ -18,7 +18,7 @@ from functools import cached_property
 from policies.decision import NEXT_TEXTS, Act, Decision, Use
 from policies.identity import Identity
 from policies.rules import END
-from policies.snapshot import Snapshot, utc_text
+from policies.snapshot import Snapshot
 from resolvers.authorise import Claim
 from resolvers.plan import (
     ConstantCell,
@@ -118,7 +118,7 @@ class AllowedRoot:
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     roots: tuple[AllowedEntity | None, ...]
-    valid_until: str
+    valid_until: datetime
 
 
 def restrict(
@@ -128,7 +128,7 @@ def restrict(
     alike = tuple((claim.purpose, claim.service.code if claim.service else None) for claim in claims)
     key = (snapshot.version, identity.department, identity.role, channel, alike)
     prepared = plan.prepared.get(key)
-    if prepared is None or prepared.valid_until <= utc_text(now):
+    if prepared is None or prepared.valid_until <= now:
         until: list[str] = []
 
         def decide_for(purpose: Purpose, service: Service) -> _Decide:
@@ -145,7 +145,7 @@ def restrict(
             else None
             for claim in claims
         ]
-        prepared = _Prepared(tuple(roots), min(until, default=END))
+        prepared = _Prepared(tuple(roots), datetime.fromisoformat(min(until, default=END)))
         if len(plan.prepared) >= _MAX_PREPARED:
             plan.prepared.clear()
         plan.prepared[key] = prepared
