@@ -184,7 +184,8 @@ def _entries(stored: StoredFrame) -> Iterator[dict[str, Any]]:
     shared = {"seq": stored.seq, "subject": frame["subject"], "department": frame["department"]}
     touched: dict[tuple[str, str], dict[str, None]] = {}
     for node in frame["nodes"]:
-        for entity in (*(one for entities in node["groups"].values() for one in entities), *node["others"]):
+        entities = (*(one for group in node["groups"].values() for one in group), *node["others"])
+        for entity in entities or ("",):
             touched.setdefault((node["case"], entity), {})[node["resource"]] = None
     if not touched:
         yield shared | {"case": "", "entity": "", "resources": ""}
@@ -195,7 +196,7 @@ def _entries(stored: StoredFrame) -> Iterator[dict[str, Any]]:
 def _lines(entry: int, frame: Mapping[str, Any], case: str, entity: str, names: Mapping[int, str]) -> Iterator[Line]:
     """The lines of one entry: what its frame says of this data subject in this case."""
     who = {name: frame[name] for name in ("at", "operation", "subject", "department", "role", "policy")}
-    told = _told(frame, case, entity, names) if entity else [_whole(frame)]
+    told = _told(frame, case, entity, names) if case or entity else [_whole(frame)]
     for number, one in enumerate(told):
         yield Line(id=f"{entry}.{number}", case=case, entity=entity, **who, **one)
 
@@ -211,12 +212,15 @@ def _told(frame: Mapping[str, Any], case: str, entity: str, names: Mapping[int, 
         if node["case"] != case:
             continue
         about = {"purpose": node["purpose"], "subject_class": node["subject"], "resource": node["resource"]}
+        items = [names[number].partition(".")[2] for number in node["items"]] or [""]
         for outcomes, entities in node["groups"].items():
             for _ in range(entities.count(entity)):
-                for item, rule, letter in zip(node["items"], node["rules"], outcomes, strict=True):
-                    yield about | {"item": names[item].partition(".")[2], "outcome": OUTCOMES[letter], "rule": rule}
-        if entity in node["others"]:
-            yield about | {"item": "", "outcome": "NAMED", "rule": ""}
+                for item, rule, letter in zip(items, node["rules"], outcomes, strict=True):
+                    yield about | {"item": item, "outcome": OUTCOMES[letter], "rule": rule}
+        if entity in node["others"] or not (entity or node["groups"] or node["others"]):
+            act = "" if node["groups"] else node["path"]
+            outcome = "ATTEMPTED" if frame["outcome"] == "attempted" else "NAMED"
+            yield about | {"item": act, "outcome": outcome, "rule": ""}
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:

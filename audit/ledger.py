@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -26,7 +27,7 @@ frames_table = sa.Table(
     metadata,
     sa.Column("seq", sa.Integer, primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
-    sa.Column("operation", sa.String(36), nullable=False, unique=True),
+    sa.Column("operation", sa.String(48), nullable=False, unique=True),
     sa.Column("frame", sa.LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -69,7 +70,7 @@ class Ledger:
     def __init__(self, url: str, timeout: float) -> None:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+            sa.event.listen(self._engine, "connect", partial(_prepare_sqlite, int(timeout * 1000)))
         self._timeout = timeout
         self._place = self._engine.url.database if self._engine.dialect.name == "sqlite" else None
         self._file: tuple[int, int] | None = None
@@ -184,5 +185,6 @@ def _settle(batch: list[_Waiting], error: LedgerUnavailable | None) -> None:
             waiting.durable.set_result(None)
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=1000;")
+def _prepare_sqlite(patience: int, connection: sqlite3.Connection, _: object) -> None:
+    """`patience` is how long to wait for another process's write, in milliseconds."""
+    connection.executescript(f"PRAGMA busy_timeout={patience}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from demo.city import CityReport, Example, Examples, Progress, build_city
 from demo.issuer import demo_token, ensure_issuer, ensure_secret
 from policies.cases import CaseState, CaseStore, CaseSubject
-from schema.catalogue import Catalogue
+from schema.catalogue import Catalogue, Resource
 
 REPORT_FILE = "city.json"
 CASE_NUMBER = "GZF-DEMO-{:04d}"
@@ -88,28 +92,63 @@ class Scene:
         ensure_secret(self.folder / "secrets" / "ledger.key")
 
     def build(self, catalogue: Catalogue, residents: int, seed: int, progress: Progress) -> CityReport:
-        """Build the city anew and keep its report."""
+        """Build the city anew and keep its report. A department's database that the demo did not make stays as it is."""
         self.folder.mkdir(parents=True, exist_ok=True)
         report_file = self.folder / REPORT_FILE
-        report_file.unlink(missing_ok=True)  # a killed build must not leave a report of another city
-        report = build_city(catalogue, self.city, residents=residents, seed=seed, progress=progress)
-        kept = asdict(report) | {"catalogue": catalogue.version}
+        with TemporaryDirectory(dir=self.folder) as aside:
+            for file in self._foreign(catalogue):
+                shutil.copy2(file, aside)
+            report_file.unlink(missing_ok=True)  # a killed build must not leave a report of another city
+            report = build_city(catalogue, self.city, residents=residents, seed=seed, progress=progress)
+            foreign = {file.name for file in Path(aside).iterdir()}
+            for name in foreign:
+                shutil.copy2(Path(aside) / name, self.city)
+        made = [r for r in catalogue.resources.values() if r.connected and f"{r.department}.db" not in foreign]
+        kept = asdict(report) | {"layouts": {resource.name: _layout(resource) for resource in made}}
         report_file.write_text(json.dumps(kept, ensure_ascii=False, indent=1), "utf8")
         return report
 
     def report(self, catalogue: Catalogue) -> CityReport | None:
-        """The report of the city that stands; None if there is none or it was built for another catalogue."""
+        """The report of the city that stands; None if there is none or the catalogue now describes its tables otherwise."""
         try:
-            kept = json.loads((self.folder / REPORT_FILE).read_text("utf8"))
-            if kept.pop("catalogue") != catalogue.version:
+            kept = self._kept()
+            now = {resource.name: _layout(resource) for resource in catalogue.resources.values()}
+            if any(now.get(name, layout) != layout for name, layout in kept.pop("layouts").items()):
                 return None
             examples = Examples(**{name: Example(**one) for name, one in kept.pop("examples").items()})
             return CityReport(**kept, examples=examples)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def size(self) -> tuple[int, int] | None:
+        """Residents and seed of the city that was built last; None if nothing tells."""
+        try:
+            kept = self._kept()
+            return int(kept["residents"]), int(kept["seed"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _kept(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / REPORT_FILE).read_text("utf8")))
+
+    def _foreign(self, catalogue: Catalogue) -> list[Path]:
+        """Databases in the city's folder of departments for which the demo has made nothing."""
+        try:
+            made = self._kept()["layouts"]
+        except (OSError, ValueError, KeyError):
+            return []
+        ours = {resource.department for resource in catalogue.resources.values() if resource.name in made}
+        return [file for file in self.city.glob("*.db") if file.stem not in ours]
+
     def token(self, one: DemoIdentity, issuer: str, audience: str) -> str:
         return demo_token(self.issuer, issuer, audience, subject=one.subject, department=one.department, role=one.role)
+
+
+def _layout(resource: Resource) -> str:
+    """A digest of how the source of a resource writes it."""
+    items = [(i.name, i.type, i.column, i.format, i.codes, sorted(i.values.items())) for i in resource.items.values()]
+    about = (resource.table, resource.key, resource.many, resource.updated, resource.updated_format, items)
+    return hashlib.sha256(repr(about).encode()).hexdigest()[:16]
 
 
 async def open_case(cases: CaseStore, catalogue: Catalogue, examples: Examples) -> str | None:

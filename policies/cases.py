@@ -28,6 +28,8 @@ from schema.catalogue import Service
 from schema.embedded import file_at
 
 _MAX_REMEMBERED = 10_000
+MAX_NUMBER = 64
+"""Characters of an acceptance number, at most."""
 _T = TypeVar("_T")
 
 metadata = sa.MetaData()
@@ -118,6 +120,10 @@ class CaseStoreUnavailable(Exception):
     """The case store cannot be read or written."""
 
 
+_UNREADABLE = (sa.exc.SQLAlchemyError, InvalidTag, ValueError, TypeError, OverflowError, OSError)
+"""What a damaged store may cause: a time or a sealed identifier that is none."""
+
+
 class CaseExists(Exception):
     """The department already has a case of that number."""
 
@@ -191,7 +197,7 @@ class CaseStore:
         self._in_place()
         try:
             return self._find(department, number)
-        except (sa.exc.SQLAlchemyError, InvalidTag) as error:
+        except _UNREADABLE as error:
             raise CaseStoreUnavailable from error
 
     async def of_department(self, department: str, limit: int) -> tuple[Case, ...]:
@@ -231,7 +237,7 @@ class CaseStore:
         self._in_place()
         try:
             return await asyncio.to_thread(work)
-        except (sa.exc.SQLAlchemyError, InvalidTag) as error:
+        except _UNREADABLE as error:
             raise CaseStoreUnavailable from error
 
     def _find(self, department: str, number: str) -> Case | None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import strawberry
 from strawberry.types import Info
 
 from audit.index import Question
+from policies.cases import MAX_NUMBER
 from policies.identity import Role
+from resolvers.disclose import Act
 from resolvers.line import Context
 from schema.errors import FieldFault, Text
+from schema.formats import CHINA
 from schema.identifiers import PARSERS, IdentifierError
 
 _PLACE = re.compile(r"[0-9]{1,18}")
@@ -73,20 +76,24 @@ class AuditQueries:
         context = info.context
         if context.identity.role is not Role.AUDITOR:
             raise FieldFault("ROLE_REQUIRED", Text("this needs the role auditor", "需要审计岗位"))
+        if before and not _PLACE.fullmatch(before):
+            raise FieldFault("VARIABLES_INVALID", Text("`before` is none of ours", "续查位置无效"))
+        asked = _identified(context, data_subject) if data_subject else None
+        context.note(Act("auditLines", "AuditLine", (case or "")[:MAX_NUMBER], subjects=(asked,) if asked else ()))
         question = Question(
-            entity=_hashed(context, data_subject) if data_subject else "",
+            entity=context.line.recorder.hashes.of(*asked) if asked else "",
             subject=subject or "",
             department=department or "",
             case=case or "",
             resource=resource or "",
-            before=int(before) if before and _PLACE.fullmatch(before) else 0,
+            before=int(before) if before else 0,
         )
         answer = await context.line.index.ask(question, max(1, min(first, 500)))
         return PageView(
             lines=[
                 LineView(
                     id=line.id,
-                    at=datetime.fromtimestamp(line.at / 1_000_000, UTC),
+                    at=datetime.fromtimestamp(line.at / 1_000_000, CHINA),
                     operation_id=line.operation,
                     subject=line.subject,
                     department=line.department,
@@ -109,12 +116,11 @@ class AuditQueries:
         )
 
 
-def _hashed(context: Context, given: DataSubjectInput) -> str:
+def _identified(context: Context, given: DataSubjectInput) -> tuple[str, str]:
     entity = context.line.snapshot.catalogue.entities.get(given.entity)
     if entity is None:
         raise FieldFault("IDENTIFIER_INVALID", Text("there is no such entity", "没有该实体类型"))
     try:
-        identifier = PARSERS[entity.type](given.identifier)
+        return entity.name, PARSERS[entity.type](given.identifier)
     except IdentifierError as error:
         raise FieldFault("IDENTIFIER_INVALID", Text(error.reason_en, error.reason_zh)) from None
-    return context.line.recorder.hashes.of(entity.name, identifier)

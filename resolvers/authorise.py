@@ -14,7 +14,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSchema
 from graphql.execution.values import VariableValues, get_argument_values
 
-from policies.cases import Case, CaseState, CaseStore
+from policies.cases import MAX_NUMBER, Case, CaseState, CaseStore
 from policies.decision import Decision, NextStep
 from policies.identity import Identity
 from resolvers.operation import Limits, fault_of
@@ -56,14 +56,12 @@ async def authorise(
     now: datetime,
 ) -> tuple[Claim, ...]:
     """The claims of the plan's governed roots. RequestError for arguments that do not fit or are too many."""
-    if len(plan.roots) > limits.roots:
-        raise RequestError(Fault("QUERY_TOO_LARGE"))
     asked = [_arguments(root, variables, schema) for root in plan.roots]
     if sum(len(keys) for keys, _, _ in asked) > limits.identifiers:
         raise RequestError(Fault("REQUEST_TOO_LARGE"))
     claims = []
     for root, (keys, purpose, number) in zip(plan.roots, asked, strict=True):
-        case = await cases.find(identity.department, number)
+        case = await cases.find(identity.department, number) if len(number) <= MAX_NUMBER else None
         service, refusal = _proved(case, identity, services, now)
         subjects: frozenset[tuple[str, str]] = frozenset()
         if case is not None and refusal is None:
@@ -71,7 +69,7 @@ async def authorise(
         refusals = {
             key: refusal or _NOT_A_SUBJECT for key in keys if refusal or (root.entity.name, key) not in subjects
         }
-        claims.append(Claim(root, keys, purpose, number, service, subjects, refusals))
+        claims.append(Claim(root, keys, purpose, number[:MAX_NUMBER], service, subjects, refusals))
     return tuple(claims)
 
 

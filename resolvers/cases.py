@@ -9,17 +9,20 @@ from typing import Annotated, Any
 import strawberry
 from strawberry.types import Info
 
-from policies.cases import Case, CaseExists, CaseState, CaseSubject
+from policies.cases import MAX_NUMBER, Case, CaseExists, CaseState, CaseSubject
 from policies.identity import Role
 from policies.masks import mask
+from resolvers.disclose import Act
 from resolvers.line import Context
 from schema.catalogue import Catalogue, MaskKind, Service
 from schema.errors import FieldFault, Text
+from schema.formats import CHINA
 from schema.identifiers import PARSERS, IdentifierError
 from schema.types import titled_enum
 
-_NUMBER = re.compile(r"[0-9A-Za-z\u4e00-\u9fff][0-9A-Za-z\u4e00-\u9fff〔〕()（）_./-]{0,63}")
+_NUMBER = re.compile(r"[0-9A-Za-z\u4e00-\u9fff][0-9A-Za-z\u4e00-\u9fff〔〕()（）_./-]*")
 _MAX_SUBJECTS = 200
+_CASE = "Case"
 
 titled_enum(CaseState, "办件状态", {CaseState.OPEN: "办理中", CaseState.CLOSED: "已办结", CaseState.EXPIRED: "已过期"})
 
@@ -70,12 +73,17 @@ class CaseQueries:
     async def case(self, info: Info[Context, None], number: _Number) -> CaseView | None:
         context = _reader(info)
         case = await context.line.cases.find(context.identity.department, number)
-        return _view(case, context) if case else None
+        if case is None:
+            return None
+        context.note(_act("case", case))
+        return _view(case, context)
 
     @strawberry.field(description="办件列表: the acting department's latest cases, newest first.")
-    async def cases(self, info: Info[Context, None], first: _First = 20) -> list[CaseView]:
+    async def cases(self, info: Info[Context, None], first: _First = 20) -> list[CaseView] | None:
         context = _reader(info)
         found = await context.line.cases.of_department(context.identity.department, max(0, min(first, 100)))
+        for case in found:
+            context.note(_act("cases", case))
         return [_view(case, context) for case in found]
 
 
@@ -92,11 +100,14 @@ class CaseMutations:
         service = catalogue.services.get(input.service)
         if service is None or service.department != context.identity.department:
             raise FieldFault("SERVICE_UNKNOWN")
-        if not _NUMBER.fullmatch(input.number):
+        if len(input.number) > MAX_NUMBER or not _NUMBER.fullmatch(input.number):
             raise _invalid(
-                "the acceptance number has 1 to 64 letters, digits or signs", "受理号应为1至64位字母、数字或常用符号"
+                "the acceptance number has 1 to 64 letters, digits, Chinese characters or signs of 〔〕()（）_./- and no blanks",
+                "受理号应为1至64位，以字母、数字或汉字开头，可含〔〕()（）_./-，不含空格",
             )
         subjects = _subjects(input.subjects, service, catalogue)
+        named = tuple((subject.entity, subject.identifier) for subject in subjects)
+        await context.intend(Act("acceptCase", _CASE, input.number, service.code, named))
         try:
             case = await context.line.cases.accept(
                 service, input.number, subjects, context.identity.subject, context.now
@@ -108,12 +119,17 @@ class CaseMutations:
     @strawberry.mutation(description="办结: close a case of the acting department at once.")
     async def close_case(self, info: Info[Context, None], number: _Number) -> CaseView | None:
         context = _clerk(info)
-        case = await context.line.cases.close_case(
-            context.identity.department, number, context.identity.subject, context.now
-        )
-        if case is None:
+        department = context.identity.department
+        known = await context.line.cases.find(department, number)
+        if known is None:
             raise FieldFault("CASE_UNKNOWN")
-        return _view(case, context)
+        await context.intend(_act("closeCase", known))
+        case = await context.line.cases.close_case(department, number, context.identity.subject, context.now)
+        return _view(case or known, context)
+
+
+def _act(field: str, case: Case) -> Act:
+    return Act(field, _CASE, case.number, case.service, tuple((s.entity, s.identifier) for s in case.subjects))
 
 
 async def _same(service: Service, number: str, subjects: list[CaseSubject], context: Context) -> Case:
@@ -186,9 +202,9 @@ def _view(case: Case, context: Context) -> CaseView:
         service=case.service,
         title=service.title if service else case.service,
         state=case.state(context.now),
-        opened_at=case.opened_at,
-        expires_at=case.expires_at,
-        closed_at=case.closed_at,
+        opened_at=case.opened_at.astimezone(CHINA),
+        expires_at=case.expires_at.astimezone(CHINA),
+        closed_at=case.closed_at.astimezone(CHINA) if case.closed_at else None,
         subjects=subjects,
     )
 

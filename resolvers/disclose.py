@@ -19,6 +19,17 @@ _MAX_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """What an ungoverned field did: with which case, of whom (entity, identifier). `resource` is `Case` or `AuditLine`."""
+
+    field: str
+    resource: str
+    case: str = ""
+    service: str = ""
+    subjects: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Recorder:
     """Writes frames for one catalogue: `numbers` are the permanent numbers of its items."""
 
@@ -42,12 +53,13 @@ class Recorder:
         fields: Sequence[str] = (),
         claims: Sequence[Claim] = (),
         disclosures: Sequence[Sequence[NodeDisclosure]] = (),
+        acts: Sequence[Act] = (),
     ) -> None:
         """Return when the operation's frame is durable. RequestError LEDGER_UNAVAILABLE if it cannot be: then nothing may leave."""
         hashed: dict[tuple[str, str], str] = {}
         nodes = tuple(
             self._node(node, claim, hashed) for claim, noted in zip(claims, disclosures, strict=True) for node in noted
-        )
+        ) + tuple(map(self._act, acts))
         at = int(now.timestamp() * 1_000_000)
         frame = Frame(
             operation=operation_id,
@@ -80,6 +92,10 @@ class Recorder:
                 self._kept.clear()
             self._kept[resource, items] = known
         return known
+
+    def _act(self, act: Act) -> NodeFrame:
+        others = [self.hashes.of(entity, identifier) for entity, identifier in act.subjects]
+        return NodeFrame(act.field, act.resource, "", "", act.case, act.service, (), (), {}, others)
 
     def _node(self, node: NodeDisclosure, claim: Claim, hashed: dict[tuple[str, str], str]) -> NodeFrame:
         def of(entity: str, identifier: str) -> str:

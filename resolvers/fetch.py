@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from schema.identifiers import PARSERS
 
 _MAX_LOADERS = 2_000
 _GRACE_SECONDS = 0.1
+_REPORT_SECONDS = 30.0
 _LOG = logging.getLogger("onesource.sources")
 Found = tuple[list[Row], datetime]
 _Load = list[asyncio.Future[Found]] | SourceError
@@ -64,6 +66,7 @@ class Loads:
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self._sources = sources
         self._loaders: dict[tuple[str, str, tuple[str, ...]], DataLoader[str, Found]] = {}
+        self._reported: dict[tuple[str, str], float] = {}
 
     def begin(
         self, resource: Resource, key: str, columns: tuple[str, ...], keys: Iterable[str]
@@ -74,6 +77,14 @@ class Loads:
             raise SourceError("SOURCE_UNAVAILABLE")
         loader = self._loader(resource, key, columns, source)
         return [loader.load(one) for one in keys]
+
+    def _report(self, resource: Resource, code: str, cause: BaseException | None) -> None:
+        """Tell the log that a source fails: once in a while, and never with its words, which may hold data."""
+        now = time.monotonic()
+        if now - self._reported.get((resource.name, code), -_REPORT_SECONDS) >= _REPORT_SECONDS:
+            self._reported[resource.name, code] = now
+            kind = type(cause).__name__ if cause else "no cause"
+            _LOG.warning("%s of %s: %s (%s)", resource.name, resource.department, code, kind)
 
     def patience(self, resource: Resource) -> float:
         """How long to wait for a source that should have given up by itself, in seconds."""
@@ -90,10 +101,11 @@ class Loads:
                 request = FetchRequest(resource, key, distinct, columns, source.timeout)
                 try:
                     rows = await source.connector.fetch(request)
-                except SourceError:
+                except SourceError as error:
+                    self._report(resource, error.code, error.__cause__)
                     raise
                 except Exception as error:  # one broken connector never takes the others down
-                    _LOG.error("source of %s failed: %s", resource.name, type(error).__name__)
+                    self._report(resource, "SOURCE_UNAVAILABLE", error)
                     raise SourceError("SOURCE_UNAVAILABLE") from error
                 by_key: dict[str, list[Row]] = defaultdict(list)
                 for row in rows.rows:

@@ -7,6 +7,7 @@ Source: GraphQL over HTTP, working draft of the GraphQL Foundation.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -22,6 +23,7 @@ from schema.errors import Fault, RequestError, Text
 _LOG = logging.getLogger("onesource.http")
 GRAPHQL = "application/graphql-response+json"
 JSON = "application/json"
+_BODY_SECONDS = 10
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
@@ -69,10 +71,13 @@ class Endpoint:
     async def _body(self, http: HttpRequest) -> bytes:
         body = bytearray()
         try:
-            async for chunk in http.stream():
-                body += chunk
-                if len(body) > self._max_body:
-                    raise RequestError(Fault("REQUEST_TOO_LARGE"))
+            async with asyncio.timeout(_BODY_SECONDS):
+                async for chunk in http.stream():
+                    body += chunk
+                    if len(body) > self._max_body:
+                        raise RequestError(Fault("REQUEST_TOO_LARGE"))
+        except TimeoutError:
+            raise RequestError(Fault("REQUEST_TIMEOUT")) from None
         except ClientDisconnect:
             raise RequestError(Fault("REQUEST_MALFORMED")) from None
         return bytes(body)

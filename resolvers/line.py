@@ -27,7 +27,7 @@ from policies.cases import CaseStore, CaseStoreUnavailable
 from policies.identity import Identity
 from policies.snapshot import Snapshot
 from resolvers.authorise import authorise
-from resolvers.disclose import Recorder
+from resolvers.disclose import Act, Recorder
 from resolvers.fetch import Loads, fetch
 from resolvers.operation import Documents, Limits, Operation, fault_of
 from resolvers.plan import Plan, Routes, plan_of, routes
@@ -61,11 +61,32 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What resolvers of ungoverned fields get: who asks, when, and the rooms they work in."""
+    """What resolvers of ungoverned fields get: who asks, when, and the rooms they work in.
+
+    A resolver notes each `Act`, which then stands in the operation's frame; before an act takes effect it is put on record (`intend`).
+    """
 
     identity: Identity
     now: datetime
     line: Line
+    operation_id: str
+    acts: list[Act] = field(default_factory=list)
+
+    def note(self, act: Act) -> None:
+        self.acts.append(act)
+
+    async def intend(self, act: Act) -> None:
+        """Return when it is durable that this act is attempted; RequestError LEDGER_UNAVAILABLE if it cannot be: then it must not be."""
+        self.note(act)
+        await self.line.recorder.record(
+            f"{self.operation_id}/{len(self.acts)}",
+            self.identity,
+            self.now,
+            self.line.snapshot.version,
+            "attempted",
+            fields=(act.field,),
+            acts=(act,),
+        )
 
 
 class Line:
@@ -105,6 +126,8 @@ class Line:
             document, name = operation.digest, operation.name or ""
             clock.lap("parse")
             plan = plan_of(operation, variables, self._routes)
+            if plan.acting > self._limits.roots:
+                raise RequestError(Fault("QUERY_TOO_LARGE"))
             clock.lap("plan")
             claims = await authorise(
                 plan, variables, self._schema, identity, self.cases, self.snapshot.catalogue.services, self._limits, now
@@ -115,12 +138,13 @@ class Line:
             fetched = await fetch(roots, self._loads, self._limits.records)
             clock.lap("fetch")
             shaped = self._shaper.shape(roots, fetched)
-            rest = await self._rest(plan, operation, request, identity, now)
+            context = Context(identity, now, self, operation_id)
+            rest = await self._rest(plan, operation, request, context)
             body = orjson.dumps(_body(plan, shaped, rest, operation_id))
             clock.lap("shape")
             await self.recorder.record(
                 operation_id, identity, now, self.snapshot.version, _outcome(roots, rest),
-                document=document, name=name, fields=plan.rest_fields, claims=claims, disclosures=shaped.disclosures,
+                document=document, name=name, fields=plan.rest_fields, claims=claims, disclosures=shaped.disclosures, acts=context.acts,
             )  # fmt: skip
             clock.lap("disclose")
             return Answer(200, body, clock.laps)
@@ -135,7 +159,7 @@ class Line:
             return await self._refused(failure, operation_id, identity, now, document, name)
 
     async def _rest(
-        self, plan: Plan, operation: Operation, request: Request, identity: Identity, now: datetime
+        self, plan: Plan, operation: Operation, request: Request, context: Context
     ) -> ExecutionResult | None:
         """The ungoverned root fields, executed by graphql-core. What only introspects is the same for everybody, and kept."""
         if plan.rest is None:
@@ -148,7 +172,7 @@ class Line:
         result = execute(
             self._schema,
             plan.rest,
-            context_value=Context(identity, now, self),
+            context_value=context,
             variable_values=dict(request.variables),
             operation_name=operation.name,
             hide_suggestions=True,
@@ -215,6 +239,8 @@ def _fault(error: GraphQLError) -> Fault:
     cause = error.original_error
     if isinstance(cause, FieldFault):
         return Fault(cause.code, path, cause.reason, cause.extra)
+    if isinstance(cause, RequestError):
+        return Fault(cause.faults[0].code, path)
     if isinstance(cause, CaseStoreUnavailable):
         return Fault("STORE_UNAVAILABLE", path)
     if cause is None or isinstance(cause, GraphQLError):

@@ -51,7 +51,7 @@ overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one operation: the document's tokens, its fields and levels with fragments expanded, its governed roots, the
+    """Bounds of one operation: the document's tokens, its fields and levels with fragments expanded, its root fields, the
     identifiers asked for, and the entities reached across one relation."""
 
     tokens: int = 10_000

@@ -121,6 +121,8 @@ class Plan:
     roots: tuple[RootNode, ...]
     rest: DocumentNode | None
     rest_fields: tuple[str, ...]
+    acting: int
+    """How many root fields it has beside introspection."""
     prepared: dict[Any, Any] = field(default_factory=dict)
     """Decisions for this plan, kept by `resolvers.restrict`."""
 
@@ -188,7 +190,8 @@ class _Planner:
             else:
                 rest += nodes
         fields = tuple(dict.fromkeys(node.name.value for node in rest))
-        return Plan(tuple(collected), tuple(roots), self._rest(rest) if rest else None, fields)
+        acting = sum(not nodes[0].name.value.startswith("__") for nodes in collected.values())
+        return Plan(tuple(collected), tuple(roots), self._rest(rest) if rest else None, fields, acting)
 
     def _rest(self, nodes: list[FieldNode]) -> DocumentNode:
         """A document with only these root fields, for graphql-core."""

@@ -30,6 +30,7 @@ from resolvers.plan import (
 from resolvers.restrict import AllowedEntity, AllowedRelation, AllowedResource, AllowedRoot, denied
 from schema.catalogue import Catalogue, Item, ItemType, MaskKind, SubjectClass
 from schema.errors import Fault
+from schema.formats import CHINA
 
 RETURNED, ABSENT, MASKED, DENIED, FAILED, JOINED = "R", "A", "M", "D", "F", "J"
 """Outcomes of an item: its value was returned, there was none, it was masked, denied, could not be had; it was used to follow a relation."""
@@ -279,7 +280,7 @@ class _Shaping:
             "providerCode": provider.code,
             "resourceCode": resource.code,
             "updatedAt": row.updated.isoformat() if row.updated else None,
-            "fetchedAt": fetched_at.isoformat(),
+            "fetchedAt": fetched_at.astimezone(CHINA).isoformat(),
             "__typename": "Provenance",
         }
         return {name: known[part] for name, part in cell.parts}
@@ -421,4 +422,9 @@ def _refused(node: EntityNode, keys: Sequence[str], refusals: dict[str, Any]) ->
                 rules = (rule,) * len(names)
                 entity = node.entity.name
                 asked.append(NodeDisclosure(cell.path, cell.resource.name, subject, names, rules, groups, entity))
+    if not asked:  # the root alone: that somebody was asked for is on record all the same
+        entity = node.entity.name
+        for rule, refused in by_rule.items():
+            groups = {DENIED: list(refused)}
+            asked.append(NodeDisclosure(node.path, entity, SubjectClass.SUBJECT, (), (rule,), groups, entity))
     return asked

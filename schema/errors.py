@@ -37,6 +37,7 @@ CODES: dict[str, Code] = {
     "METHOD_NOT_ALLOWED": Code(405, Text("Only POST is accepted.", "仅接受 POST 请求。"), Text("Send the operation as a POST.", "请以 POST 方式提交。")),
     "MEDIA_TYPE_UNSUPPORTED": Code(415, Text("The body must be application/json in UTF-8.", "请求体须为 UTF-8 编码的 application/json。"), Text("Set Content-Type: application/json.", "请设置 Content-Type: application/json。")),
     "NOT_ACCEPTABLE": Code(406, Text("No acceptable answer format.", "没有可接受的响应格式。"), Text("Accept application/graphql-response+json.", "请接受 application/graphql-response+json。")),
+    "REQUEST_TIMEOUT": Code(408, Text("The request did not arrive in time.", "请求未能及时送达。"), Text("Send it again.", "请重新发送。")),
     "REQUEST_TOO_LARGE": Code(413, Text("The request is too large.", "请求体过大。"), Text("Send a smaller document or fewer identifiers.", "请缩短查询或减少标识数量。")),
     "REQUEST_MALFORMED": Code(400, Text("The request is not a GraphQL request.", "请求不是有效的 GraphQL 请求。"), Text("Send a JSON object with `query` and, where needed, `variables` and `operationName`.", "请发送含 query（及 variables、operationName）的 JSON 对象。")),
     "BATCHING_DISABLED": Code(400, Text("Several operations in one request are not accepted.", "不接受一次请求提交多个操作。"), Text("Send one operation a request.", "每次请求只提交一个操作。")),

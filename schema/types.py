@@ -68,7 +68,11 @@ _PYTHON_TYPES: dict[ItemType, Any] = {
 def _parse_identifier(name: str, parse: Callable[[str], str]) -> Callable[[Any], str]:
     def parse_value(value: Any) -> str:
         try:
-            return parse(value if isinstance(value, str) else "")
+            if not isinstance(value, str):
+                raise identifiers.IdentifierError(
+                    "give the number as a text, in quotes", "请以文本形式（加引号）填写号码"
+                )
+            return parse(value)
         except identifiers.IdentifierError as error:
             reason = {"en": f"{name}: {error.reason_en}", "zh": error.reason_zh}
             raise GraphQLError(reason["en"], extensions={"code": "IDENTIFIER_INVALID", "reason": reason}) from None

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from unicodedata import category
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from terminal.client import REFUSED, ask, out, plain, say_errors
+from schema.catalogue import Catalogue
+from schema.identifiers import PARSERS, IdentifierError
+from terminal.client import REFUSED, WRONG_USE, ask, err, out, plain, say_errors
 
 _DOCUMENT = """\
 query Tail($first: Int!, $dataSubject: DataSubjectInput, $case: String, $subject: String) {
   auditLines(first: $first, dataSubject: $dataSubject, case: $case, subject: $subject) {
-    lines { id at operationId subject department purpose case dataSubject resource item outcome ruleId policyVersion }
+    lines {
+      id at operationId subject department role purpose case dataSubject subjectClass resource item outcome ruleId policyVersion
+    }
     indexedThrough
     recordedThrough
   }
 }
 """
-_STYLES = {"RETURNED": "green", "MASKED": "cyan", "DENIED": "red", "FAILED": "magenta", "ABSENT": "dim"}
+_STYLES = {
+    "RETURNED": "green",
+    "MASKED": "cyan",
+    "DENIED": "red",
+    "FAILED": "magenta",
+    "ATTEMPTED": "yellow",
+    "ABSENT": "dim",
+}
+_TABLE_COLUMNS = 150
+"""Below so many columns a table of nine folds its cells beyond reading."""
+
+_Line = Mapping[str, Any]
 
 
-def tail(url: str, token: str, variables: Mapping[str, Any], lines: int, follow: bool) -> None:
+def tail(url: str, token: str, variables: Mapping[str, Any], lines: int, follow: bool, as_json: bool) -> None:
     """Print the newest `lines` in the order in which they happened; with `follow`, what comes after them too."""
     seen: set[str] = set()
     while True:
@@ -37,38 +57,113 @@ def tail(url: str, token: str, variables: Mapping[str, Any], lines: int, follow:
         shown = _oldest_first(fresh)
         if not seen:
             shown = shown[-lines:]
-        if shown:
-            out.print(_table(shown))
+        _show(shown, as_json)
         seen.update(line["id"] for line in fresh)
         if not follow:
             recorded, indexed = page["recordedThrough"], page["indexedThrough"]
-            out.print(f"台账 recorded {recorded} · 索引 indexed {indexed}", style="dim", highlight=False)
+            console = err if as_json else out
+            console.print(f"台账 recorded {recorded} · 索引 indexed {indexed}", style="dim", highlight=False)
             return
         time.sleep(1)
 
 
-def _oldest_first(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    def place(line: dict[str, Any]) -> tuple[int, int]:
+def data_subject(catalogue: Catalogue, identifier: str) -> dict[str, str]:
+    """A `DataSubjectInput` for the first entity that has such identifiers; exits with each entity's reason if none has."""
+    reasons = []
+    for entity in catalogue.entities.values():
+        try:
+            return {"entity": entity.name, "identifier": PARSERS[entity.type](identifier)}
+        except IdentifierError as error:
+            reasons.append(f"  {entity.title} {entity.name}: {error.reason_zh} {error.reason_en}")
+    err.print("不是任何实体的标识号码 no entity has such an identifier:", style="red")
+    for reason in reasons:
+        err.print(plain(reason))
+    raise typer.Exit(WRONG_USE)
+
+
+def _show(lines: Sequence[_Line], as_json: bool) -> None:
+    if as_json:
+        for line in lines:
+            typer.echo(_json(line))
+    elif _is_wide():
+        if lines:
+            out.print(_table(lines))
+    else:
+        for text in _grouped(lines):
+            out.print(text, soft_wrap=True)
+
+
+def _is_wide() -> bool:
+    return out.width >= _TABLE_COLUMNS and (out.is_terminal or "COLUMNS" in os.environ)
+
+
+def _oldest_first(lines: Sequence[_Line]) -> list[_Line]:
+    def place(line: _Line) -> tuple[int, int]:
         entry, _, item = line["id"].partition(".")
         return int(entry), int(item or 0)
 
     return sorted(lines, key=place)
 
 
-def _table(lines: Sequence[Mapping[str, Any]]) -> Table:
+def _json(line: _Line) -> str:
+    """The line as JSON: readable text as it is, what would steer a terminal escaped, so that no value is lost."""
+
+    def escaped(sign: str) -> str:
+        units = sign.encode("utf-16-be", "surrogatepass").hex()
+        return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+    text = json.dumps(line, ensure_ascii=False)
+    return "".join(escaped(sign) if category(sign)[0] == "C" else sign for sign in text)
+
+
+def _time(line: _Line, form: str) -> str:
+    return datetime.fromisoformat(line["at"]).astimezone().strftime(form)
+
+
+def _coordinate(line: _Line) -> str:
+    return f"{line['resource']}.{line['item']}" if line["item"] else str(line["resource"])
+
+
+def _grouped(lines: Sequence[_Line]) -> Iterator[Text]:
+    """For each operation and data subject a head, then a line for each item, rule and outcome."""
+    groups: dict[tuple[str, str], list[_Line]] = {}
+    for line in lines:
+        groups.setdefault((line["operationId"], line["dataSubject"] or ""), []).append(line)
+    for (_, hashed), group in groups.items():
+        first = group[0]
+        digest = hashed.rpartition(":")[2][:8]
+        user = f"{first['subject']}@{first['department']}"
+        parts = (_time(first, "%m-%d %H:%M:%S"), user, first["purpose"], first["case"], digest)
+        head = plain("  ".join(part for part in parts if part))
+        head.stylize("bold")
+        yield head
+        counted = Counter((line["outcome"], _coordinate(line), _short_rule(line)) for line in group)
+        width = max(len(coordinate) for _, coordinate, _ in counted)
+        for (outcome, coordinate, rule), count in counted.items():
+            times = f" ×{count}" if count > 1 else ""
+            text = plain(f"  {outcome:9} {coordinate:{width}}  {rule}{times}".rstrip())
+            text.stylize(_STYLES.get(outcome, ""), 2, 2 + len(outcome))
+            yield text
+
+
+def _short_rule(line: _Line) -> str:
+    """The rule; the item's own rule is SHARE/… only, for item and purpose stand beside it."""
+    own = f"SHARE/{_coordinate(line)}/{line['purpose']}"
+    return "SHARE/…" if line["ruleId"] == own else line["ruleId"] or ""
+
+
+def _table(lines: Sequence[_Line]) -> Table:
     table = Table(title="数据使用留痕", show_lines=False)
     for title in ("时间", "使用人@部门", "用途", "受理号", "数据主体", "信息项", "结果", "规则", "策略"):
         table.add_column(title, overflow="fold")
     for line in lines:
-        at = datetime.fromisoformat(line["at"]).astimezone().strftime("%m-%d %H:%M:%S.%f")[:-3]
-        item = f"{line['resource']}.{line['item']}" if line["item"] else line["resource"]
         cells = (
-            at,
+            _time(line, "%m-%d %H:%M:%S.%f")[:-3],
             f"{line['subject']}@{line['department']}",
             line["purpose"] or "",
             line["case"] or "",
             (line["dataSubject"] or "")[:15],
-            item,
+            _coordinate(line),
             line["outcome"],
             line["ruleId"] or "",
             line["policyVersion"][:8],

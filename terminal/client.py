@@ -24,6 +24,18 @@ def plain(text: str) -> Text:
     return Text("".join("\N{REPLACEMENT CHARACTER}" if category(sign)[0] == "C" else sign for sign in text))
 
 
+def address(url: str) -> str:
+    """The address as it is; exits with a sentence if it is none."""
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):
+        parsed = httpx.URL()
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        err.print(plain(f"{url} 不是地址 is not an address (http:// …, https:// …)"), style="red")
+        raise typer.Exit(WRONG_USE)
+    return url
+
+
 def ask(url: str, token: str, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     """The body of the answer; exits with a sentence if there is none."""
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/graphql-response+json"}

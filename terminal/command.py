@@ -18,8 +18,8 @@ from schema.load import CatalogueError, check_catalogue
 from schema.page import catalogue_page
 from settings import FILE, Settings, WrongSettings, load_settings
 from terminal import serving
-from terminal.audit import tail
-from terminal.client import REFUSED, WRONG_USE, err, out
+from terminal.audit import data_subject, tail
+from terminal.client import REFUSED, WRONG_USE, address, err, out
 from terminal.lookup import lookup as ask_lookup
 
 command = typer.Typer(
@@ -30,7 +30,7 @@ command = typer.Typer(
     help="一数一源 · one datum, one source: governed look-ups over a city's departmental databases.\n\n"
     "First steps: `onesource serve` shows the demo; `onesource lookup --help` asks as a clerk; "
     "`onesource audit tail --help` reads the record.\n\n"
-    "Exit codes: 0 answered, 1 refused or problems found, 2 wrong use or settings, 3 no valid token, 4 no service.",
+    "Exit codes: 0 answered, also where only some items were refused, 1 nothing could be shown or problems found, 2 wrong use or settings, 3 no valid token, 4 no service.",
 )
 schema_command = typer.Typer(no_args_is_help=True, help="The GraphQL schema and the catalogue's page.")
 audit_command = typer.Typer(no_args_is_help=True, help="What was disclosed: for the auditor role.")
@@ -65,7 +65,7 @@ def _wrong(lines: list[str]) -> typer.Exit:
 
 
 def _url(url: str, settings: Settings) -> str:
-    return url or f"{serving.address(settings)}/graphql"
+    return address(url) if url else f"{serving.address(settings)}/graphql"
 
 
 @command.command()
@@ -158,6 +158,11 @@ def lookup(
     """Ask as a clerk: an applicant's items, as a table with Chinese titles.
 
     `onesource serve` prints an example in demo mode; the names are in docs/catalogue.md.
+
+    A value is shown as — where the source holds none, ✗ 未授权 where the item is denied, ✗ 暂不可用 where its source failed,
+    ✗ 数据有误 where the source holds what it should not; the reasons go to standard error.
+
+    Exit code 0 also where only some items were refused, 1 where nothing could be shown.
     """
     loaded = _settings(settings)
     ask_lookup(_catalogue(loaded), item, id, purpose, case, _url(url, loaded), token)
@@ -182,16 +187,25 @@ def audit_tail(
     token: Token,
     lines: Annotated[int, typer.Option("-n", "--lines", min=1, max=500, help="How many lines.")] = 30,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")] = False,
-    person: Annotated[str, typer.Option(help="Only of this person: an identity number.")] = "",
+    subject_id: Annotated[
+        str,
+        typer.Option("--subject-id", "--person", help="Only of this data subject: an identity number, credit code ..."),
+    ] = "",
     case: Annotated[str, typer.Option(help="Only under this acceptance number.")] = "",
     user: Annotated[str, typer.Option(help="Only by this user.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for pipes.")] = False,
     url: Url = "",
     settings: SettingsFile = Path(FILE),
 ) -> None:
-    """Show the ledger's last lines: when, who, purpose, case, whose data (keyed hash), item, outcome, rule, policy."""
+    """Show the ledger's last lines: when, who, purpose, case, whose data (keyed hash), item, outcome, rule, policy.
+
+    Below 150 columns the lines are grouped by operation and data subject; there SHARE/… stands for the rule
+    SHARE/<item>/<purpose>, and ×3 for three equal lines.
+    """
+    loaded = _settings(settings)
     wanted = {
-        "dataSubject": {"entity": "Person", "identifier": person} if person else None,
+        "dataSubject": data_subject(_catalogue(loaded), subject_id) if subject_id else None,
         "case": case or None,
         "subject": user or None,
     }
-    tail(_url(url, _settings(settings)), token, wanted, lines, follow)
+    tail(_url(url, loaded), token, wanted, lines, follow, json)

@@ -75,13 +75,11 @@ def serve(settings: Settings, catalogue: Catalogue) -> None:
     if not _free(host, port):
         err.print(f"[red]{host}:{port} 已被占用 is in use.[/] 换一个 choose another: ONESOURCE_SERVER__PORT=9000")
         raise typer.Exit(WRONG_USE)
-    report = None
     if settings.demo:
-        scene = scene_of(settings)
-        scene.prepare()
-        report = scene.report(catalogue) or build_demo(settings, catalogue, 10_000, 1)
-    _log_as_json()
+        scene_of(settings).prepare()
     rooms = compose(settings, catalogue)
+    report = _city(settings, catalogue) if settings.demo else None
+    _log_as_json()
     prefill = None
     if report:
         case = asyncio.run(_demo_case(rooms, report))
@@ -99,6 +97,20 @@ def serve(settings: Settings, catalogue: Catalogue) -> None:
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
+
+
+def _city(settings: Settings, catalogue: Catalogue) -> CityReport:
+    """The city that stands, or one built now: of the same size and seed if the catalogue describes its tables otherwise than it did."""
+    scene = scene_of(settings)
+    report = scene.report(catalogue)
+    if report is None:
+        size = scene.size()
+        if size:
+            err.print(
+                "目录中演示数据的表结构已变更，重建演示城市 the demo's tables have changed: building the city anew"
+            )
+        report = build_demo(settings, catalogue, *(size or (10_000, 1)))
+    return report
 
 
 async def _demo_case(rooms: Rooms, report: CityReport) -> str:

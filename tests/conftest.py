@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.service import Service, build_small_city, running
+
+for _name in [name for name in os.environ if name.startswith("ONESOURCE_") and name != "ONESOURCE_WRITE_CASES"]:
+    del os.environ[_name]  # the caller's own settings are not the tests'
 
 
 @pytest.fixture(scope="session")
