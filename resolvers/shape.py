@@ -117,10 +117,12 @@ class Shaper:
             (index, self._converter(resource.items[name], kind))
             for index, (name, kind) in enumerate(zip(allowed.columns, allowed.masks, strict=True))
         ]
+        cells = [(c.key, positions.get(c.item.name)) for c in allowed.node.cells if isinstance(c, ItemCell)]
         named = [(positions[i.name], self._entity_of.get(i.type)) for i in items if i.name in positions]
         return _Layout(
             converters=[(index, convert) for index, convert in converters if convert],
-            cells=[(c.key, positions.get(c.item.name)) for c in allowed.node.cells if isinstance(c, ItemCell)],
+            cells=cells,
+            aligned=[key for key, _ in cells] if [n for _, n in cells] == list(range(len(positions))) else [],
             special=[c for c in allowed.node.cells if not isinstance(c, ItemCell)],
             letters=[positions.get(item.name) for item in items],
             whole="".join(
@@ -156,12 +158,13 @@ _CONVERTERS: dict[ItemType, Callable[[Any], Any]] = {
 class _Layout:
     """How the records of one restricted node are laid out; made once for the node.
 
-    `cells` are (response key, column or None where denied), `special` the cells that hold no item, `letters` the column of each item
+    `cells` are (response key, column or None where denied), `aligned` their keys where each stands in its column's place, `special` the cells that hold no item, `letters` the column of each item
     used, `whole` the outcomes of a record that lacks nothing, `others_at` the columns that name further data subjects.
     """
 
     converters: list[tuple[int, Callable[[Any], Any]]]
     cells: list[tuple[str, int | None]]
+    aligned: list[str]
     special: list[ProvenanceCell | ConstantCell]
     letters: list[int | None]
     whole: str
@@ -261,7 +264,10 @@ class _Shaping:
         for index, entity in layout.others_at:
             if isinstance(values[index], str):
                 noted.others.add((entity, values[index]))
-        answer = {name: None if column is None else values[column] for name, column in layout.cells}
+        if layout.aligned:
+            answer = dict(zip(layout.aligned, values, strict=True))
+        else:
+            answer = {name: None if column is None else values[column] for name, column in layout.cells}
         for cell in layout.special:
             answer[cell.key] = (
                 cell.value if isinstance(cell, ConstantCell) else self._provenance(cell, noted.allowed, row, fetched_at)

@@ -18,6 +18,9 @@ import pytest
 from tests.docs.pages import READMES, ROOT, Shown, commands, is_make
 from tests.service import write_settings
 
+for _name in [name for name in os.environ if name.upper().startswith("ONESOURCE_") and name != "ONESOURCE_WRITE_CASES"]:
+    del os.environ[_name]  # the caller's own settings are not the tests'
+
 ADDRESS = "127.0.0.1:8000"
 BIN = Path(sys.executable).parent
 _SECONDS_TO_START = 120.0
@@ -68,7 +71,7 @@ def _environment(folder: Path, address: str) -> dict[str, str]:
         curl.write_text(_CURL, "utf8")
         curl.chmod(0o755)
         path = f"{curl.parent}{os.pathsep}{path}"
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ONESOURCE_")}
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("ONESOURCE_")}
     return kept | named | {"PATH": path, "COLUMNS": "230", "PYTHONUTF8": "1", "NO_PROXY": "*", "no_proxy": "*"}
 
 

@@ -20,7 +20,9 @@ TEXTS = pytest.mark.parametrize("text", [ENGLISH, CHINESE], ids=["en", "zh"])
 _VOLATILE = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", "<operation>"),
     (r"\b\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\b", "<time>"),
-    (r"\b[0-9a-f]{6}:[0-9a-f]{8}\b", "<subject>"),
+    (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+\d\d:\d\d", "<time>"),
+    (r"\b[0-9a-f]{6}:[0-9a-f]{8}(?:[0-9a-f]{24})?\b", "<subject>"),
+    (r'"policyVersion": ?"[0-9a-f]{16}"', '"policyVersion": "<policy>"'),
     (r"│ [0-9a-f]{8} │", "│ <policy> │"),
     (r"recorded \d+ · 索引 indexed \d+", "<progress>"),
 )

@@ -16,6 +16,9 @@ from terminal.command import command
 from tests.service import write_settings
 from tests.terminal.server import Server, free_port, started
 
+for _name in [name for name in os.environ if name.upper().startswith("ONESOURCE_") and name != "ONESOURCE_WRITE_CASES"]:
+    del os.environ[_name]  # the caller's own settings are not the tests'
+
 Run = Callable[..., "Ran"]
 
 
@@ -31,9 +34,7 @@ class Ran:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command with these arguments on a wide terminal, with no settings from the environment but `env`."""
-    for variable in os.environ:
-        if variable.upper().startswith("ONESOURCE_"):
-            monkeypatch.delenv(variable)
+    monkeypatch.setenv("COLUMNS", "250")
     monkeypatch.setattr("terminal.serving._log_as_json", lambda: None)  # it would stay in force for the tests behind
     for console in ("out", "err"):
         monkeypatch.setattr(f"terminal.client.{console}.width", 250)

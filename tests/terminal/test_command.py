@@ -33,12 +33,27 @@ def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
         (("serve",), ("--settings", "/graphql")),
         (("check",), ("--overlay", "one line")),
         (("token",), ("--role", "--department", "--hours", "demo")),
-        (("lookup",), ("--item", "--id", "--case", "--purpose", "--token", "docs/catalogue.md")),
+        (
+            ("lookup",),
+            (
+                "--item",
+                "--id",
+                "--case",
+                "--purpose",
+                "--token",
+                "docs/catalogue.md",
+                "✗ 未授权",
+                "only some items were refused",
+            ),
+        ),
         (("schema",), ("print", "catalogue")),
         (("schema", "print"), ("SDL",)),
         (("schema", "catalogue"), ("docs/catalogue.md",)),
         (("audit",), ("tail", "auditor")),
-        (("audit", "tail"), ("--lines", "--follow", "--person", "--case", "--user", "--token")),
+        (
+            ("audit", "tail"),
+            ("--lines", "--follow", "--subject-id", "--person", "--case", "--user", "--json", "--token"),
+        ),
     ],
 )
 def test_help_of_each_command_teaches(run: Run, arguments: tuple[str, ...], taught: tuple[str, ...]) -> None:
