@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from schema.catalogue import Resource
 
@@ -90,11 +90,3 @@ class Connector(Protocol):
 
     def explain(self, request: FetchRequest) -> str:
         """The statement that `fetch` would send, without values."""
-
-
-@runtime_checkable
-class AtHand(Protocol):
-    """What a connector has besides where its source is at hand, such as an embedded file."""
-
-    def fetch_here(self, request: FetchRequest) -> Rows | None:
-        """The same as `fetch` without waiting; None where it would take more than some milliseconds."""

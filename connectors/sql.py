@@ -187,17 +187,7 @@ class SqlConnector:
         there = await self._on_thread(present, 5)
         return tuple(column for column in wanted if column not in there)
 
-    def fetch_here(self, request: FetchRequest) -> Rows | None:
-        if not self._file or not 0 < len(request.keys) <= _MAX_KEYS:
-            return None
-        statement = self._statement(request.resource, request.key, request.columns)
-        forms = statement.forms(request.keys)
-        raw = self._select_here(*statement.bound(forms))
-        return None if raw is None else Rows([statement.decode(forms, row) for row in raw], datetime.now(UTC))
-
     async def fetch(self, request: FetchRequest) -> Rows:
-        if (here := self.fetch_here(request)) is not None:
-            return here
         statement = self._statement(request.resource, request.key, request.columns)
         deadline = time.monotonic() + request.timeout
         rows: list[Row] = []
@@ -205,8 +195,10 @@ class SqlConnector:
         for start in range(0, len(keys), _MAX_KEYS):
             forms = statement.forms(keys[start : start + _MAX_KEYS])
             text, parameters = statement.bound(forms)
-            work = partial(self._select, text, parameters, deadline)
-            raw = await self._on_thread(work, deadline - time.monotonic())
+            raw = self._select_here(text, parameters) if self._file else None
+            if raw is None:
+                work = partial(self._select, text, parameters, deadline)
+                raw = await self._on_thread(work, deadline - time.monotonic())
             rows += [statement.decode(forms, row) for row in raw]
         return Rows(rows, datetime.now(UTC))
 

@@ -1,9 +1,8 @@
 """Fetch: the rows of a restricted plan, from every department at once.
 
 Each node of the plan becomes one fetch with the keys of all its entities; nodes beside each other run in parallel, a relation's other side
-runs when its identifiers are known. A source that fails costs its own node only. A source that is at hand (an embedded file) is read in
-place; for others, loads of concurrent operations that read the same columns of the same resource share a statement (`Loads`). Nothing is
-kept between two loads.
+runs when its identifiers are known. A source that fails costs its own node only. Loads of concurrent operations that read
+the same columns of the same resource share a statement (`Loads`); nothing is kept between two loads.
 """
 
 from __future__ import annotations
@@ -12,14 +11,13 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from aiodataloader import DataLoader, Loader, dispatch_queue_batch
 
-from connectors.contract import INVALID, AtHand, Connector, FetchRequest, Row, Rows, SourceError
+from connectors.contract import INVALID, Connector, FetchRequest, Row, SourceError
 from resolvers.restrict import AllowedEntity, AllowedRelation, AllowedResource, AllowedRoot
 from schema.catalogue import ItemType, Resource, SubjectClass
 from schema.identifiers import PARSERS
@@ -29,7 +27,7 @@ _GRACE_SECONDS = 0.1
 _REPORT_SECONDS = 30.0
 _LOG = logging.getLogger("onesource.sources")
 Found = tuple[list[Row], datetime]
-_Load = dict[str, Found] | list[asyncio.Future[Found]] | SourceError
+_Load = list[asyncio.Future[Found]] | SourceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +68,15 @@ class Loads:
         self._loaders: dict[tuple[str, str, tuple[str, ...]], DataLoader[str, Found]] = {}
         self._reported: dict[tuple[str, str], float] = {}
 
-    def begin(self, resource: Resource, key: str, columns: tuple[str, ...], keys: Sequence[str]) -> _Load:
-        """The rows of each key where the source is at hand; else futures of them, or why there will be none."""
+    def begin(
+        self, resource: Resource, key: str, columns: tuple[str, ...], keys: Iterable[str]
+    ) -> list[asyncio.Future[Found]]:
+        """Begin to load the rows of each key; the futures raise SourceError if the source cannot answer in its time."""
         source = self._sources.get(resource.department)
         if source is None:
-            return SourceError("SOURCE_UNAVAILABLE")
-        if isinstance(at_hand := source.connector, AtHand):
-            request = FetchRequest(resource, key, tuple(keys), columns, source.timeout)
-            try:
-                with self._guarded(resource):
-                    here = at_hand.fetch_here(request)
-            except SourceError as error:
-                return error
-            if here is not None:
-                found = _by_key(here)
-                return {one: (found.get(one, []), here.fetched_at) for one in keys}
+            raise SourceError("SOURCE_UNAVAILABLE")
         loader = self._loader(resource, key, columns, source)
         return [loader.load(one) for one in keys]
-
-    @contextmanager
-    def _guarded(self, resource: Resource) -> Iterator[None]:
-        """Whatever a connector raises becomes a SourceError: one broken connector never takes the others down."""
-        try:
-            yield
-        except SourceError as error:
-            self._report(resource, error.code, error.__cause__)
-            raise
-        except Exception as error:
-            self._report(resource, "SOURCE_UNAVAILABLE", error)
-            raise SourceError("SOURCE_UNAVAILABLE") from error
 
     def _report(self, resource: Resource, code: str, cause: BaseException | None) -> None:
         """Tell the log that a source fails: once in a while, and never with its words, which may hold data."""
@@ -121,20 +99,21 @@ class Loads:
             async def batch(keys: list[str]) -> list[Found]:
                 distinct = tuple(dict.fromkeys(keys))
                 request = FetchRequest(resource, key, distinct, columns, source.timeout)
-                with self._guarded(resource):
+                try:
                     rows = await source.connector.fetch(request)
-                found = _by_key(rows)
-                return [(found.get(one, []), rows.fetched_at) for one in keys]
+                except SourceError as error:
+                    self._report(resource, error.code, error.__cause__)
+                    raise
+                except Exception as error:  # one broken connector never takes the others down
+                    self._report(resource, "SOURCE_UNAVAILABLE", error)
+                    raise SourceError("SOURCE_UNAVAILABLE") from error
+                by_key: dict[str, list[Row]] = defaultdict(list)
+                for row in rows.rows:
+                    by_key[row.key].append(row)
+                return [(by_key.get(one, []), rows.fetched_at) for one in keys]
 
             self._loaders[name] = _Loader(batch, cache=False)
         return self._loaders[name]
-
-
-def _by_key(rows: Rows) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = defaultdict(list)
-    for row in rows.rows:
-        found[row.key].append(row)
-    return found
 
 
 class _Fetch:
@@ -171,9 +150,12 @@ class _Fetch:
 
     def _begin(self, cell: AllowedResource | AllowedRelation, keys: Sequence[str]) -> _Load:
         node = cell.node
-        if isinstance(cell, AllowedResource):
-            return self._loads.begin(node.resource, node.resource.key or "", cell.columns, keys)
-        return self._loads.begin(node.resource, cell.node.near, (cell.node.far,), keys)
+        try:
+            if isinstance(cell, AllowedResource):
+                return self._loads.begin(node.resource, node.resource.key or "", cell.columns, keys)
+            return self._loads.begin(node.resource, cell.node.near, (cell.node.far,), keys)
+        except SourceError as error:
+            return error
 
     async def _found(
         self, cell: AllowedResource | AllowedRelation, load: _Load, keys: Sequence[str]
@@ -182,8 +164,6 @@ class _Fetch:
         try:
             if isinstance(load, SourceError):
                 raise load
-            if isinstance(load, dict):
-                return load
             waiting = [one for one in load if not one.done()]
             if waiting:
                 await asyncio.wait(waiting, timeout=self._loads.patience(cell.node.resource))

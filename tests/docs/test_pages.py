@@ -14,6 +14,7 @@ from audit.frame import OUTCOMES, Frame, NodeFrame
 from policies.decision import NextStep
 from schema.errors import CODES
 from schema.errors_page import errors_page
+from schema.identifiers import to_credit_code
 from tests.docs.pages import PAGES, ROOT, fenced, without_code
 
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text("utf8")
@@ -48,6 +49,11 @@ def test_no_page_names_a_machine_s_path_or_a_registry(page: Path) -> None:
     text = page.read_text("utf8")
     assert _MACHINE.findall(text) == []
     assert _REGISTRY.findall(text) == []
+
+
+def test_department_of_the_catalogue_s_format_has_a_valid_code() -> None:
+    (code,) = re.findall(r'code: "(\w{18})"', (ROOT / "docs/catalogue-format.md").read_text("utf8"))
+    assert to_credit_code(code) == code
 
 
 def test_page_of_errors_is_up_to_date() -> None:

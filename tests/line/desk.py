@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 import connectors.sql
-from connectors.contract import AtHand, Connector, FetchRequest, Rows
+from connectors.contract import Connector, FetchRequest, Rows
 from connectors.sql import SqlConnector
 from resolvers.fetch import Loads, Source
 from schema.catalogue import Resource
@@ -51,12 +51,6 @@ class NotingConnector:
 
     async def check(self, resource: Resource) -> tuple[str, ...]:
         return await self.inner.check(resource)
-
-    def fetch_here(self, request: FetchRequest) -> Rows | None:
-        here = self.inner.fetch_here(request) if isinstance(self.inner, AtHand) else None
-        if here is not None:
-            self.fetches.append((self.department, request))
-        return here
 
     async def fetch(self, request: FetchRequest) -> Rows:
         self.fetches.append((self.department, request))
