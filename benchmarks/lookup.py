@@ -2,8 +2,9 @@
 
     make bench
 
-Each server is one process pinned to the first core, the load comes from the second (where there are two). Same embedded data, same
-applicants, same client; every body is compared. onesource runs as it is served: tokens, cases, decisions, durable ledger.
+Each server is one process pinned to the first core, the load comes from the second (where there are two); they are asked in turn, a second
+each. Same embedded data, same applicants, same client; the bodies are compared. onesource runs as it is served: tokens, cases, decisions,
+durable ledger.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 import orjson
 import uvloop
@@ -37,6 +40,7 @@ from settings import Settings, load_settings
 
 ROOT = Path(__file__).parent.parent
 APPLICANTS = 500
+HAND = "by hand"
 PROVENANCE = "provenance { provider updatedAt }"
 
 
@@ -103,65 +107,93 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run(
-    command: list[str], environment: dict[str, str], bodies: list[bytes], token: str, seconds: float, port: int
-) -> dict[int, Measured]:
-    with server(command, port, environment):
-        requests = [post(port, token, body) for body in bodies]
-        uvloop.run(measure(port, requests, 8, 1.0))  # warm
-        return {clients: uvloop.run(measure(port, requests, clients, seconds)) for clients in (1, 32)}
+def questions(numbers: list[str], cases: list[str]) -> list[bytes]:
+    """One body for each applicant, under the case of each."""
+    query = " ".join(QUERY.replace(PROVENANCE, "").split())
+    return [
+        orjson.dumps(
+            {
+                "query": query,
+                "variables": {
+                    "idNumber": number,
+                    "use": {"purpose": "ADMINISTRATIVE_BASIS", "basis": {"case": case}},
+                },
+            }
+        )
+        for number, case in zip(numbers, cases, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A server to be measured: its title and its requests."""
+
+    title: str
+    port: int
+    requests: list[bytes]
+
+
+def rounds(contenders: list[Contender], clients: int, count: int) -> dict[str, list[Measured]]:
+    """Measure each in turn, a second at a time, so that a machine that slows down meanwhile slows both."""
+    measured: dict[str, list[Measured]] = {one.title: [] for one in contenders}
+    for _ in range(count):
+        for one in contenders:
+            measured[one.title].append(uvloop.run(measure(one.port, one.requests, clients, 1.0)))
+    return measured
+
+
+def show(measured: dict[int, dict[str, list[Measured]]], same: bool) -> None:
+    """Print medians over the rounds, and the ratio to the hand-written handler with its spread."""
+    title = f"25 fields, 5 departments · {platform.machine()} · Python {platform.python_version()}"
+    table = Table(title=f"{title} · answers {'equal' if same else 'DIFFER'}")
+    for column in ("clients", "", "requests/s", "p50 ms", "p99 ms", "ratio", "from", "to"):
+        table.add_column(column, justify="right")
+    for clients, by_title in measured.items():
+        hand = by_title[HAND]
+        for name, rows in by_title.items():
+            ratios = sorted(one.rate / base.rate for one, base in zip(rows, hand, strict=True))
+            table.add_row(
+                str(clients),
+                name,
+                f"{median(one.rate for one in rows):.0f}",
+                f"{median(one.p50 for one in rows):.2f}",
+                f"{median(one.p99 for one in rows):.2f}",
+                f"{median(ratios):.2f}",
+                f"{ratios[0]:.2f}",
+                f"{ratios[-1]:.2f}",
+            )
+    Console(width=100).print(table)
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--residents", type=int, default=10_000)
-    arguments.add_argument("--seconds", type=float, default=5.0)
+    arguments.add_argument("--rounds", type=int, default=7, help="seconds for each contender and number of clients")
     given = arguments.parse_args()
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {1})
     with tempfile.TemporaryDirectory() as name:
         settings, catalogue, scene = prepare(Path(name), given.residents)
         numbers = applicants(scene)
-        cases = asyncio.run(open_cases(settings, catalogue, numbers))
-        query = " ".join(QUERY.replace(PROVENANCE, "").split())
-        bodies = [
-            orjson.dumps(
-                {
-                    "query": query,
-                    "variables": {
-                        "idNumber": number,
-                        "use": {"purpose": "ADMINISTRATIVE_BASIS", "basis": {"case": case}},
-                    },
-                }
-            )
-            for number, case in zip(numbers, cases, strict=True)
-        ]
+        bodies = questions(numbers, asyncio.run(open_cases(settings, catalogue, numbers)))
         token = scene.token(IDENTITIES[0], settings.identity.issuer, settings.identity.audience)
         codes = json.dumps({t.name: {v.code: v.name for v in t.values} for t in catalogue.codes.values()})
-        port = free_port()
-        hand = run(
-            [sys.executable, "-m", "uvicorn", "benchmarks.by_hand:app", "--port", str(port), "--no-access-log", "--log-level", "warning"],
-            {"BENCHMARK_CITY": str(scene.city), "BENCHMARK_CODES": codes}, bodies, token, given.seconds, port,
-        )  # fmt: skip
-        port = free_port()
-        ours = run(
-            [sys.executable, "-c", "import app; app.main()", "serve"],
-            {"ONESOURCE_FILE": str(Path(name) / "onesource.toml"), "ONESOURCE_SERVER__PORT": str(port)}, bodies, token, given.seconds, port,
-        )  # fmt: skip
-    same = all(
-        orjson.loads(a)["data"] == orjson.loads(b)["data"]
-        for a, b in zip(hand[32].bodies, ours[32].bodies, strict=False)
-    )
-    table = Table(
-        title=f"25 fields, 5 departments · {platform.machine()} · Python {platform.python_version()} · answers {'equal' if same else 'DIFFER'}"
-    )
-    for title in ("clients", "", "requests/s", "p50 ms", "p99 ms", "ratio"):
-        table.add_column(title, justify="right")
-    for clients in (1, 32):
-        for title, one in (("by hand", hand[clients]), ("onesource", ours[clients])):
-            ratio = f"{one.rate / hand[clients].rate:.2f}"
-            table.add_row(str(clients), title, f"{one.rate:.0f}", f"{one.p50:.2f}", f"{one.p99:.2f}", ratio)
-    Console().print(table)
+        hand, ours = (
+            Contender(title, port, [post(port, token, body) for body in bodies])
+            for title, port in ((HAND, free_port()), ("onesource", free_port()))
+        )
+        by_hand = [sys.executable, "-m", "uvicorn", "benchmarks.by_hand:app", "--port", str(hand.port)]
+        city = {"BENCHMARK_CITY": str(scene.city), "BENCHMARK_CODES": codes}
+        file = {"ONESOURCE_FILE": str(Path(name) / "onesource.toml"), "ONESOURCE_SERVER__PORT": str(ours.port)}
+        with (
+            server([*by_hand, "--no-access-log", "--log-level", "warning"], hand.port, city),
+            server([sys.executable, "-c", "import app; app.main()", "serve"], ours.port, file),
+        ):
+            warm = rounds([hand, ours], 8, 2)
+            measured = {clients: rounds([hand, ours], clients, given.rounds) for clients in (1, 32)}
+    pairs = zip(warm[hand.title][-1].bodies, warm[ours.title][-1].bodies, strict=False)
+    same = all(orjson.loads(a)["data"] == orjson.loads(b)["data"] for a, b in pairs)
+    show(measured, same)
     if not same:
         raise SystemExit("the answers differ")
 
