@@ -127,7 +127,7 @@ def application(rooms: Rooms, settings: Settings, prefill: Prefill = lambda: Non
     endpoint = Endpoint(rooms.line, rooms.verifier, settings.server.max_body)
     routes = [
         Route("/", lambda _: RedirectResponse("/graphiql")),
-        Route("/graphql", endpoint.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+        Route("/graphql", endpoint),
         Route("/health/live", lambda _: _json({"status": "live"})),
         Route("/health/ready", ready),
         *graphiql_routes("/graphql", prefill),

@@ -15,6 +15,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from policies.identity import Identity, Role, Unauthenticated, Verifier
 from resolvers.line import Answer, Line, Request, refusal
@@ -34,6 +35,10 @@ class Endpoint:
         self._line = line
         self._verifier = verifier
         self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.answer(HttpRequest(scope, receive))
+        await response(scope, receive, send)
 
     async def answer(self, http: HttpRequest) -> Response:
         """The HTTP answer to one HTTP request."""
