@@ -115,8 +115,8 @@ def application(rooms: Rooms, settings: Settings, prefill: Prefill = lambda: Non
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await rooms.open()
         gc.collect()
-        gc.set_threshold(20_000, 10, 10)
         gc.freeze()  # the schema and the catalogue stay: no collection need look at their objects again
+        gc.set_threshold(20_000, 10, 10)  # a request's objects go by their counts: look for cycles less often
         _LOG.info("serving policy %s, catalogue %s", rooms.line.snapshot.version, rooms.catalogue.version)
         yield
         await rooms.close()
