@@ -23,7 +23,9 @@ EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 
 _LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 _MACHINE = re.compile(r"(?<![\w.~/-])/(?:home|root|work|tmp|usr|opt|var|mnt|srv|Users)/|\b[A-Z]:\\|file://")
-_REGISTRY = re.compile(r"pyp[i]\.|pythonhoste[d]|npm[j]s|registr[y]\.|mirror[s]?\.|artifactor[y]|unpk[g]|jsdelive[r]", re.IGNORECASE)
+_REGISTRY = re.compile(
+    r"pyp[i]\.|pythonhoste[d]|npm[j]s|registr[y]\.|mirror[s]?\.|artifactor[y]|unpk[g]|jsdelive[r]", re.IGNORECASE
+)
 
 
 def _anchors(page: Path) -> set[str]:
