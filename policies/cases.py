@@ -112,9 +112,6 @@ class Case:
             return CaseState.CLOSED
         return CaseState.EXPIRED if now >= self.expires_at else CaseState.OPEN
 
-    def has_subject(self, entity: str, identifier: str) -> bool:
-        return any(s.identifier == identifier and s.entity == entity for s in self.subjects)
-
 
 class CaseStoreUnavailable(Exception):
     """The case store cannot be read or written."""

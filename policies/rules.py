@@ -166,6 +166,9 @@ def lint_rules(rules: Rules) -> None:
     rows: tuple[ShareRow | BasisRow, ...] = (*rules.share, *rules.basis)
     for row in rows:
         _lint_row(row, rules.texts)
+    for text in rules.texts.values():
+        if not all(isinstance(obligation, Mask) for obligation in text.obligations):
+            raise RuleError(f"{text.rid}: an obligation that nothing enforces yet would be an allow without it")
     for share in rules.share:
         if share.nbf >= share.exp:
             raise RuleError(f"{share.rid}: it ends before it begins")

@@ -26,6 +26,7 @@ _MAX_LOADERS = 2_000
 _GRACE_SECONDS = 0.1
 _REPORT_SECONDS = 30.0
 _LOG = logging.getLogger("onesource.sources")
+_WORKING: set[asyncio.Task[None]] = set()
 Found = tuple[list[Row], datetime]
 _Load = list[asyncio.Future[Found]] | SourceError
 
@@ -57,7 +58,9 @@ class _Loader(DataLoader[str, Found]):
 
     def _go(self) -> None:
         queue, self._queue = self._queue, []
-        self._working = self.loop.create_task(dispatch_queue_batch(self, queue))
+        task = self.loop.create_task(dispatch_queue_batch(self, queue))
+        _WORKING.add(task)  # the event loop alone would not keep it
+        task.add_done_callback(_WORKING.discard)
 
 
 class Loads:

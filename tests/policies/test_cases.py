@@ -69,14 +69,6 @@ def test_an_accepted_case_is_found_as_it_was(file: Path, store: CaseStore) -> No
     again.close()
 
 
-def test_a_case_covers_its_subjects_by_entity_and_identifier(store: CaseStore) -> None:
-    case = accept(store, "N-1", APPLICANT, COMPANY)
-    assert case.has_subject("Person", APPLICANT.identifier)
-    assert not case.has_subject("Organization", APPLICANT.identifier)
-    assert not case.has_subject("Person", COMPANY.identifier)
-    assert not case.has_subject("Person", "421202199001011235")
-
-
 def test_an_unknown_number_is_no_case(store: CaseStore) -> None:
     assert find(store) is None
 

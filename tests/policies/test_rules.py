@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from policies.decision import Mask
+from policies.decision import Limit, Mask
 from policies.rules import BasisRow, RuleError, Rules, ShareRow, lint_rules, rules_from
 from schema.catalogue import MaskKind, Purpose
 from schema.load import load_catalogue
@@ -124,3 +124,10 @@ def test_a_row_without_a_text_is_refused() -> None:
     made = rules(share_row("A"))
     with pytest.raises(RuleError, match="without a text"):
         lint_rules(Rules(made.share, made.basis, {"NEEDED": made.texts["NEEDED"]}))
+
+
+def test_an_obligation_that_nothing_enforces_is_refused() -> None:
+    made = rules(share_row("S-1"), basis_row("B-1"))
+    made.texts["S-1"] = replace(made.texts["S-1"], obligations=(Limit(10),))
+    with pytest.raises(RuleError, match="nothing enforces"):
+        lint_rules(made)
