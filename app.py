@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,27 +16,36 @@ import strawberry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from audit.frame import SubjectHash
 from audit.index import Index
 from audit.ledger import Ledger, LedgerUnavailable
 from connectors.kinds import connect
 from policies.cases import CaseStore, CaseStoreUnavailable
+from policies.control import Control
 from policies.identity import Keys, Verifier
-from policies.rules import rules_from
+from policies.lint import RuleError, lint_roles
+from policies.live import Policy, PolicyUnavailable
+from policies.rules import ROLE_LINKS, rules_from
 from policies.snapshot import Snapshot
+from resolvers.access import AccessQueries
 from resolvers.audit import AuditQueries
 from resolvers.cases import CaseMutations, CaseQueries, fields_of
+from resolvers.cursors import Cursors
 from resolvers.disclose import Recorder
 from resolvers.fetch import Loads, Source
+from resolvers.grants import GrantMutations, GrantQueries
 from resolvers.http import Endpoint
-from resolvers.line import CHANNEL, Line
+from resolvers.line import Line, Terms
 from resolvers.operation import Limits
+from resolvers.rates import Limiter
+from resolvers.suspensions import SuspensionMutations, SuspensionQueries
+from resolvers.trusted import TrustedOperations
 from schema.catalogue import Catalogue
 from schema.load import load_catalogue
 from schema.types import build_schema
-from settings import Settings, WrongSettings, password_of
+from settings import Mode, Settings, WrongSettings, password_of
 from web.graphiql import GraphiQLPrefill, graphiql_routes
 
 _LOG = logging.getLogger("onesource")
@@ -50,6 +59,8 @@ class Rooms:
     catalogue: Catalogue
     sources: Mapping[str, Source]
     cases: CaseStore
+    control: Control
+    policy: Policy
     ledger: Ledger
     index: Index
     line: Line
@@ -58,27 +69,42 @@ class Rooms:
     async def open(self) -> None:
         """Open the stores and the sources, in the order in which they need each other."""
         self.cases.open()
+        self.control.open()
         self.index.open()
+        await self.policy.open()
         for source in self.sources.values():
             await source.connector.open()
 
     async def close(self) -> None:
+        await self.policy.close()
         for source in self.sources.values():
             await source.connector.close()
         await self.ledger.close()
         await self.index.close()
+        self.control.close()
         self.cases.close()
 
 
 def graphql_schema(catalogue: Catalogue) -> strawberry.Schema:
-    """The whole schema: what the catalogue generates, beside cases and audit."""
-    queries = [*fields_of(CaseQueries), *fields_of(AuditQueries)]
-    return build_schema(catalogue, queries, fields_of(CaseMutations))
+    """The whole schema: what the catalogue generates, beside cases, grants, suspensions and audit."""
+    owners = (CaseQueries, AuditQueries, GrantQueries, SuspensionQueries, AccessQueries)
+    queries = [field for owner in owners for field in fields_of(owner)]
+    mutations = [field for owner in (CaseMutations, GrantMutations, SuspensionMutations) for field in fields_of(owner)]
+    return build_schema(catalogue, queries, mutations)
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
     """The catalogue that the settings name; CatalogueError with all of its problems."""
     return load_catalogue(settings.catalogue.folder, settings.catalogue.overlays)
+
+
+def control_of(settings: Settings) -> Control:
+    """The control database that the settings name, not yet open. WrongSettings if its password cannot be read."""
+    url = sa.make_url(settings.control.url)
+    if password := password_of("control", settings.control):
+        url = url.set(password=password)
+    _make_folder(settings.control.url)
+    return Control(url)
 
 
 def compose(settings: Settings, catalogue: Catalogue) -> Rooms:
@@ -99,17 +125,35 @@ def compose(settings: Settings, catalogue: Catalogue) -> Rooms:
     except LedgerUnavailable as error:
         raise WrongSettings([f"ledger.url: the ledger cannot be opened ({error.__cause__})"]) from None
     index = Index(settings.ledger.index_url, ledger)
-    snapshot = Snapshot(catalogue, rules_from(catalogue))
-    limits = Limits(**settings.limits.model_dump())
-    recorder = Recorder(ledger, hashes, numbers, catalogue.version, CHANNEL)
-    line = Line(graphql_schema(catalogue), snapshot, cases, Loads(sources), recorder, index, limits)
+    control = control_of(settings)
+    policy = Policy(_base(settings, catalogue), control, settings.policy.lease)
+    terms = Terms(settings.policy.supervisor, settings.policy.verify_attempts, settings.policy.verify_days)
+    cursors = Cursors(settings.cases.secret_bytes())
+    limits = Limits(**settings.limits.model_dump(), introspection=settings.server.mode is Mode.DEVELOPMENT)
+    recorder = Recorder(ledger, hashes, numbers, catalogue.version, "query")
+    line = Line(
+        graphql_schema(catalogue), policy, control, cases, Loads(sources), recorder, index, limits, terms, cursors
+    )
     keys = Keys(settings.identity.jwks)
     verifier = Verifier(settings.identity.issuer, settings.identity.audience, keys, catalogue.departments)
-    return Rooms(catalogue, sources, cases, ledger, index, line, verifier)
+    return Rooms(catalogue, sources, cases, control, policy, ledger, index, line, verifier)
 
 
-def application(rooms: Rooms, settings: Settings, prefill: Prefill = lambda: None) -> Starlette:
-    """The ASGI application over composed rooms."""
+def _base(settings: Settings, catalogue: Catalogue) -> Snapshot:
+    """The catalogue's own rules; WrongSettings if they are not sound, or nobody supervises."""
+    if settings.policy.supervisor not in catalogue.departments:
+        raise WrongSettings([f"policy.supervisor: there is no department {settings.policy.supervisor!r}"])
+    try:
+        lint_roles(ROLE_LINKS)
+        return Snapshot(catalogue, rules_from(catalogue))
+    except RuleError as error:
+        raise WrongSettings([str(problem) for problem in error.problems]) from None
+
+
+def application(
+    rooms: Rooms, settings: Settings, prefill: Prefill = lambda: None, shipped: Iterable[str] = ()
+) -> Starlette:
+    """The ASGI application over composed rooms; `shipped` are operations that run in production without being registered."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -117,21 +161,24 @@ def application(rooms: Rooms, settings: Settings, prefill: Prefill = lambda: Non
         gc.collect()
         gc.freeze()  # the schema and the catalogue stay: no collection need look at their objects again
         gc.set_threshold(20_000, 10, 10)  # a request's objects go by their counts: look for cycles less often
-        _LOG.info("serving policy %s, catalogue %s", rooms.line.snapshot.version, rooms.catalogue.version)
+        _LOG.info("serving policy %s, catalogue %s", rooms.policy.version, rooms.catalogue.version)
         yield
         await rooms.close()
 
     async def ready(_: Request) -> Response:
         return await _ready(rooms)
 
-    endpoint = Endpoint(rooms.line, rooms.verifier, settings.server.max_body)
-    routes = [
-        Route("/", lambda _: RedirectResponse("/graphiql")),
+    operations = TrustedOperations(rooms.control, settings.server.mode is Mode.PRODUCTION, shipped)
+    limiter = Limiter(settings.rates.rates())
+    endpoint = Endpoint(rooms.line, rooms.verifier, limiter, operations, settings.server.max_body)
+    develops = settings.server.mode is Mode.DEVELOPMENT
+    routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
         Route("/health/live", lambda _: _json({"status": "live"})),
         Route("/health/ready", ready),
-        *graphiql_routes("/graphql", prefill),
     ]
+    if develops:  # a page that writes operations is of no use where only registered ones run
+        routes += [Route("/", lambda _: RedirectResponse("/graphiql")), *graphiql_routes("/graphql", prefill)]
     starlette = Starlette(routes=routes, lifespan=lifespan)
     starlette.router.redirect_slashes = False  # a redirect would repeat the caller's Host
     return starlette
@@ -148,6 +195,10 @@ async def _ready(rooms: Rooms) -> Response:
         await rooms.cases.find("-", "-")
     except CaseStoreUnavailable:
         wrong.append("cases")
+    try:
+        rooms.policy.snapshot()
+    except PolicyUnavailable:
+        wrong.append("policy")
     try:
         rooms.ledger.head()
     except (sa.exc.SQLAlchemyError, LedgerUnavailable):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,9 +19,11 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from resolvers.operation import Limits
+from resolvers.rates import Rate, Rates
 
 FILE = "onesource.toml"
 _LIMITS = Limits()
+_RATES = Rates()
 
 
 def _database_url(url: str) -> str:
@@ -31,6 +34,14 @@ def _database_url(url: str) -> str:
         raise ValueError("not a database URL such as sqlite:///file.db") from None
     if parsed.password is not None or any("password" in name.lower() for name in parsed.query):
         raise ValueError("a password belongs into password_file or ONESOURCE_PASSWORD_<CONNECTION>, not into the URL")
+    return url
+
+
+def _control_url(url: str) -> str:
+    """ValueError for a database that the control database cannot be: one kind for a process by itself, one for several."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() not in ("sqlite", "postgresql") or parsed.database in (None, "", ":memory:"):
+        raise ValueError("neither a SQLite file nor a PostgreSQL database")
     return url
 
 
@@ -47,9 +58,17 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Server(_Section):
-    """Where it listens. `max_body` in bytes."""
+class Mode(StrEnum):
+    """In production only registered operations run, and the schema is not told; in development any operation runs."""
 
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Server(_Section):
+    """Where it listens, and what it runs. `max_body` in bytes."""
+
+    mode: Mode = Mode.PRODUCTION
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=1, le=65535)
     max_body: int = Field(default=1_000_000, ge=1_000)
@@ -102,15 +121,56 @@ class LedgerSettings(_Secret):
     timeout: float = Field(default=5.0, gt=0, le=60)
 
 
+class ControlSettings(_Section):
+    """The control database: grants, suspensions, rule files. A SQLAlchemy URL; its password comes from a file or ONESOURCE_PASSWORD_CONTROL."""
+
+    url: Annotated[DatabaseUrl, AfterValidator(_control_url)] = "sqlite:///var/control.db"
+    password_file: Path | None = None
+
+
+class PolicySettings(_Section):
+    """Who supervises sharing, and how policy is kept.
+
+    `supervisor` is a department's slug. `lease` in seconds: decisions end when the control database could not be asked for so long.
+    A department may verify one item of one entity `verify_attempts` times in `verify_days` days.
+    """
+
+    supervisor: str = ""
+    lease: float = Field(default=1.0, ge=0.3, le=30)
+    verify_attempts: int = Field(default=5, ge=1)
+    verify_days: int = Field(default=30, ge=1)
+
+
 class LimitSettings(_Section):
     """Bounds of one operation (`resolvers.operation.Limits`)."""
 
     tokens: int = Field(default=_LIMITS.tokens, ge=10)
     fields: int = Field(default=_LIMITS.fields, ge=1)
     depth: int = Field(default=_LIMITS.depth, ge=3)
+    aliases: int = Field(default=_LIMITS.aliases, ge=1)
+    cost: int = Field(default=_LIMITS.cost, ge=1)
     roots: int = Field(default=_LIMITS.roots, ge=1)
     identifiers: int = Field(default=_LIMITS.identifiers, ge=1)
     records: int = Field(default=_LIMITS.records, ge=1)
+    page: int = Field(default=_LIMITS.page, ge=1, le=10_000)
+
+
+class RateSettings(_Section):
+    """Requests a second, and how many at once: of a person, of a client, and of a network address's refused tokens."""
+
+    subject: float = Field(default=_RATES.subject.per_second, ge=0.01, le=1_000_000)
+    subject_burst: int = Field(default=_RATES.subject.burst, ge=1, le=1_000_000)
+    client: float = Field(default=_RATES.client.per_second, ge=0.01, le=1_000_000)
+    client_burst: int = Field(default=_RATES.client.burst, ge=1, le=1_000_000)
+    address: float = Field(default=_RATES.address.per_second, ge=0.01, le=1_000_000)
+    address_burst: int = Field(default=_RATES.address.burst, ge=1, le=1_000_000)
+
+    def rates(self) -> Rates:
+        return Rates(
+            Rate(self.subject, self.subject_burst),
+            Rate(self.client, self.client_burst),
+            Rate(self.address, self.address_burst),
+        )
 
 
 class Connection(_Section):
@@ -133,7 +193,10 @@ class Settings(BaseSettings):
     identity: IdentitySettings
     cases: CaseSettings = CaseSettings()
     ledger: LedgerSettings = LedgerSettings()
+    control: ControlSettings = ControlSettings()
+    policy: PolicySettings = PolicySettings()
     limits: LimitSettings = LimitSettings()
+    rates: RateSettings = RateSettings()
     connections: dict[str, Connection] = Field(default_factory=dict)
 
     @classmethod
@@ -206,8 +269,8 @@ def _words(error: ErrorDetails) -> str:
     return error["msg"].removeprefix("Value error, ")
 
 
-def password_of(name: str, connection: Connection) -> str | None:
-    """The password of a connection, from its environment variable or file."""
+def password_of(name: str, connection: Connection | ControlSettings) -> str | None:
+    """The password of a connection, or of `control`, from its environment variable or file."""
     variable = "ONESOURCE_PASSWORD_" + re.sub(r"\W", "_", name).upper()
     if variable in os.environ:
         return os.environ[variable]
@@ -216,7 +279,8 @@ def password_of(name: str, connection: Connection) -> str | None:
     try:
         return connection.password_file.read_text("utf8").strip()
     except (OSError, ValueError):
-        place = f"connections.{name}.password_file"
+        section = "connections." if isinstance(connection, Connection) else ""
+        place = f"{section}{name}.password_file"
         raise WrongSettings([f"{place}: {connection.password_file} cannot be read"]) from None
 
 
@@ -280,6 +344,9 @@ def _rooted(settings: Settings, root: Path) -> Settings:
                     "index_url": url(settings.ledger.index_url),
                     "secret_file": path(settings.ledger.secret_file),
                 }
+            ),
+            "control": settings.control.model_copy(
+                update={"url": url(settings.control.url), "password_file": path(settings.control.password_file)}
             ),
             "connections": {
                 name: one.model_copy(update={"url": url(one.url), "password_file": path(one.password_file)})

@@ -2,7 +2,8 @@
 
 Frames are JSON so that a court can read them without this program. Item numbers are permanent (`Ledger` keeps their dictionary). Each
 group holds one letter for each item, and the entities whose records had exactly these outcomes:
-R returned, A absent, M masked, D denied, F could not be had, J used to follow a relation.
+R returned, A absent, M masked, D denied, F could not be had, J used to follow a relation, E told that the record exists, U used to
+choose or order records, Y and N verified: it matched, it did not. What was asked under a scenario went through the channel `system`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ from typing import Any
 import orjson
 
 FRAME_VERSION = 1
-OUTCOMES = {"R": "RETURNED", "A": "ABSENT", "M": "MASKED", "D": "DENIED", "F": "FAILED", "J": "JOINED"}
+OUTCOMES = {
+    "R": "RETURNED",
+    "A": "ABSENT",
+    "M": "MASKED",
+    "D": "DENIED",
+    "F": "FAILED",
+    "J": "JOINED",
+    "E": "EXISTS",
+    "U": "USED",
+    "Y": "MATCHED",
+    "N": "MISMATCHED",
+}
 
 
 class SubjectHash:
@@ -49,6 +61,7 @@ class NodeFrame:
     rules: tuple[str, ...]
     groups: Mapping[str, list[str]]
     others: list[str]
+    scenario: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ class Line:
     role: str
     purpose: str
     case: str
+    scenario: str
     entity: str
     subject_class: str
     resource: str
@@ -196,14 +197,15 @@ def _entries(stored: StoredFrame) -> Iterator[dict[str, Any]]:
 def _lines(entry: int, frame: Mapping[str, Any], case: str, entity: str, names: Mapping[int, str]) -> Iterator[Line]:
     """The lines of one entry: what its frame says of this data subject in this case."""
     who = {name: frame[name] for name in ("at", "operation", "subject", "department", "role", "policy")}
-    told = _told(frame, case, entity, names) if case or entity else [_whole(frame)]
+    nobody = any("" in group for node in frame["nodes"] for group in node["groups"].values())
+    told = _told(frame, case, entity, names) if case or entity or nobody else [_whole(frame)]
     for number, one in enumerate(told):
         yield Line(id=f"{entry}.{number}", case=case, entity=entity, **who, **one)
 
 
 def _whole(frame: Mapping[str, Any]) -> dict[str, Any]:
     """An operation that touched nobody's data."""
-    about = {"purpose": "", "subject_class": "", "item": "", "rule": ""}
+    about = {"purpose": "", "scenario": "", "subject_class": "", "item": "", "rule": ""}
     return about | {"resource": ",".join(frame["fields"]), "outcome": str(frame["outcome"]).upper()}
 
 
@@ -212,6 +214,7 @@ def _told(frame: Mapping[str, Any], case: str, entity: str, names: Mapping[int, 
         if node["case"] != case:
             continue
         about = {"purpose": node["purpose"], "subject_class": node["subject"], "resource": node["resource"]}
+        about["scenario"] = node.get("scenario", "")  # frames of the first version have none
         items = [names[number].partition(".")[2] for number in node["items"]] or [""]
         for outcomes, entities in node["groups"].items():
             for _ in range(entities.count(entity)):

@@ -185,6 +185,8 @@ def main() -> None:
         by_hand = [sys.executable, "-m", "uvicorn", "benchmarks.by_hand:app", "--port", str(hand.port)]
         city = {"BENCHMARK_CITY": str(scene.city), "BENCHMARK_CODES": codes}
         file = {"ONESOURCE_FILE": str(Path(name) / "onesource.toml"), "ONESOURCE_SERVER__PORT": str(ours.port)}
+        rates = ("SUBJECT", "SUBJECT_BURST", "CLIENT", "CLIENT_BURST")  # one person asks it all
+        file |= {f"ONESOURCE_RATES__{rate}": "1000000" for rate in rates}
         with (
             server([*by_hand, "--no-access-log", "--log-level", "warning"], hand.port, city),
             server([sys.executable, "-c", "import app; app.main()", "serve"], ours.port, file),

@@ -1,6 +1,6 @@
 """Kind `sql`: a relational database through SQLAlchemy.
 
-Each plan node's statement is written once by SQLAlchemy Core and kept. Statements run on threads of this source alone, so that a
+Each plan node's statement is written once (`connectors.statements`) and kept. Statements run on threads of this source alone, so that a
 slow source holds nobody else; an embedded SQLite file is read in place for a few milliseconds first. A SQLite file is opened read-only;
 every statement here is a SELECT.
 """
@@ -10,116 +10,36 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from connectors.contract import INVALID, FetchRequest, Row, Rows, SourceError
-from schema.catalogue import Item, ItemType, Resource
+from connectors import clock
+from connectors.clauses import COLLATIONS, Shape, Values, shape_of
+from connectors.contract import (
+    Capability,
+    CountRequest,
+    FetchRequest,
+    Request,
+    Row,
+    Rows,
+    SearchRequest,
+    SourceError,
+    require_exact,
+)
+from connectors.statements import Count, LookUp, Page
+from schema.catalogue import Resource
 from schema.embedded import file_at
-from schema.formats import Convert, decoder, key_forms, str_of
 
 _THREADS = 2
 _MAX_KEYS = 1000
 _MAX_STATEMENTS = 2048
 _HERE_SECONDS = 0.005
-
-
-class Statement:
-    """One SELECT for look-ups by keys, for every number of keys (rounded up to a power of two), and its decoders."""
-
-    def __init__(self, resource: Resource, key: str, columns: tuple[str, ...], dialect: sa.Dialect) -> None:
-        self._dialect = dialect
-        self.resource = resource
-        self._key_item = resource.items[key]
-        items = [resource.items[name] for name in columns]
-        schema, _, name = (resource.table or "").rpartition(".")
-        names = dict.fromkeys([self._key_item.column, *(i.column for i in items), *filter(None, [resource.updated])])
-        # columns are qualified by their table: SQLite reads an unknown quoted name as a text
-        self._table = sa.table(name, *(sa.column(column) for column in names), schema=schema or None)
-        selected = [self._key_item.column, *filter(None, [resource.updated]), *(i.column for i in items)]
-        self._selected = [self._table.c[column].label(f"c{n}") for n, column in enumerate(selected)]
-        self._order = self._ordering(items)
-        self._texts: dict[int, tuple[str, list[int] | None]] = {}
-        self._plain = [n for n, item in enumerate(items) if _is_plain(item)]
-        self._decoders = [(n, _decoder(item)) for n, item in enumerate(items) if not _is_plain(item)]
-        self._key = _decoder(self._key_item)
-        self._updated = decoder(ItemType.DATETIME, resource.updated_format, {}) if resource.updated else None
-
-    def _ordering(self, items: list[Item]) -> list[sa.ColumnElement[Any]]:
-        if not self.resource.many:
-            return []
-        updated = [self.resource.updated] if self.resource.updated else []
-        return [
-            self._table.c[column]
-            for column in dict.fromkeys([*updated, *(i.column for i in items if i.type is not ItemType.IMAGE)])
-        ]
-
-    def forms(self, keys: tuple[str, ...]) -> dict[Any, str]:
-        """Every form in which the source may write these keys, with the key that it writes."""
-        item = self._key_item
-        return {form: key for key in keys for form in key_forms(item.type, item.format, key)}
-
-    def bound(self, forms: Iterable[Any]) -> tuple[str, Any]:
-        """The text for these forms of keys and its parameters as the driver takes them.
-
-        The last form fills up to the next power of two, so that few texts serve every number of keys.
-        """
-        wanted = list(forms)
-        size = 1 << max(0, len(wanted) - 1).bit_length()
-        if size not in self._texts:
-            self._texts[size] = self._write(size)
-        text, positions = self._texts[size]
-        wanted += [wanted[-1]] * (size - len(wanted))
-        if positions is None:
-            return text, {f"k{n}": form for n, form in enumerate(wanted)}
-        return text, [wanted[position] for position in positions]
-
-    def _write(self, size: int) -> tuple[str, list[int] | None]:
-        keys = [sa.bindparam(f"k{n}", type_=sa.String) for n in range(size)]
-        selected = sa.select(*self._selected).where(self._table.c[self._key_item.column].in_(keys))
-        written = selected.order_by(*self._order).compile(dialect=self._dialect)
-        return str(written), [int(name[1:]) for name in written.positiontup or ()] if written.positional else None
-
-    def decode(self, forms: Mapping[Any, str], raw: Any) -> Row:
-        """A row of the driver as a `Row` of canonical values; `forms` are those asked for."""
-        updated, start = None, 1
-        if self._updated:
-            start = 2
-            if raw[1] is not None:
-                moment = _convert(self._updated, raw[1])
-                updated = None if moment is INVALID else moment
-        values = list(raw[start:])
-        for index in self._plain:
-            if type(values[index]) is not str and values[index] is not None:
-                values[index] = _convert(str_of, values[index])
-        for index, decode in self._decoders:
-            if values[index] is not None:
-                values[index] = _convert(decode, values[index])
-        key = forms.get(raw[0])
-        return Row(_convert(self._key, raw[0]) if key is None else key, updated, tuple(values))
-
-
-def _is_plain(item: Item) -> bool:
-    """Whether a text of the driver is the item's value already."""
-    return item.type in (ItemType.STRING, ItemType.CODE) and item.format == "text" and not item.values
-
-
-def _decoder(item: Item) -> Convert:
-    return decoder(item.type, item.format, item.values)
-
-
-def _convert(convert: Convert, value: Any) -> Any:
-    try:
-        return convert(value)
-    except (ValueError, TypeError, ArithmeticError, OSError):
-        return INVALID
-
+_S = TypeVar("_S", LookUp, Page, Count)
 
 _CHANGED = ("no such table", "no such column", "does not exist", "unknown column", "doesn't exist", "unknown table")
 
@@ -148,7 +68,7 @@ class SqlConnector:
         self._engine = sa.create_engine(parsed, isolation_level="AUTOCOMMIT", **arguments)
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"sql-{parsed.get_backend_name()}")
-        self._statements: dict[tuple[str, str, tuple[str, ...]], Statement] = {}
+        self._statements: dict[tuple[Any, ...], LookUp | Page | Count] = {}
         self._here: tuple[sa.PoolProxiedConnection, tuple[int, int] | None] | None = None
 
     async def open(self) -> None:
@@ -169,8 +89,8 @@ class SqlConnector:
             return False
         return True
 
-    def capabilities(self) -> frozenset[str]:
-        return frozenset()
+    def capabilities(self) -> frozenset[Capability]:
+        return frozenset(Capability) if self._engine.dialect.name in COLLATIONS else frozenset()
 
     async def check(self, resource: Resource) -> tuple[str, ...]:
         wanted = [item.column for item in resource.items.values()]
@@ -187,32 +107,91 @@ class SqlConnector:
         there = await self._on_thread(present, 5)
         return tuple(column for column in wanted if column not in there)
 
-    async def fetch(self, request: FetchRequest) -> Rows:
-        statement = self._statement(request.resource, request.key, request.columns)
+    async def fetch(self, request: Request) -> Rows:
         deadline = time.monotonic() + request.timeout
-        rows: list[Row] = []
+        shapes, values = self._conditions(request) if request.where else ((), {})
+        if not isinstance(request, FetchRequest):
+            return await self._search(request, shapes, values, deadline)
+        statement = self._look_up(request.resource, request.key, request.columns, shapes)
         keys = tuple(dict.fromkeys(request.keys))
+        rows: list[Row] = []
         for start in range(0, len(keys), _MAX_KEYS):
             forms = statement.forms(keys[start : start + _MAX_KEYS])
-            text, parameters = statement.bound(forms)
+            text, parameters = statement.bound(forms, values)
             raw = self._select_here(text, parameters) if self._file else None
             if raw is None:
-                work = partial(self._select, text, parameters, deadline)
-                raw = await self._on_thread(work, deadline - time.monotonic())
+                raw = await self._select_there(text, parameters, deadline)
             rows += [statement.decode(forms, row) for row in raw]
-        return Rows(rows, datetime.now(UTC))
+        return Rows(rows, clock.now())
 
-    def explain(self, request: FetchRequest) -> str:
-        return self._statement(request.resource, request.key, request.columns).bound(("",))[0]
+    async def _search(
+        self, request: SearchRequest | CountRequest, shapes: tuple[Shape, ...], values: Values, deadline: float
+    ) -> Rows:
+        require_exact(request, self.capabilities())
+        # always on a thread: unlike a look-up, this can read the whole table
+        if isinstance(request, CountRequest):
+            raw = await self._select_there(*self._count(request, shapes).bound(values), deadline)
+            return Rows((), clock.now(), count=raw[0][0])
+        page = self._page(request, shapes)
+        raw = await self._select_there(*page.bound(request.first, request.after, values), deadline)
+        rows, cursors = page.decode_page(raw)
+        return Rows(rows, clock.now(), cursors)
 
-    def _statement(self, resource: Resource, key: str, columns: tuple[str, ...]) -> Statement:
-        cached = self._statements.get((resource.name, key, columns))
-        if cached is None or cached.resource is not resource:
-            cached = Statement(resource, key, columns, self._engine.dialect)
-            if len(self._statements) >= _MAX_STATEMENTS:
-                self._statements.clear()
-            self._statements[resource.name, key, columns] = cached
-        return cached
+    async def _select_there(self, text: str, parameters: Any, deadline: float) -> Sequence[Any]:
+        """Read on a thread of this source."""
+        work = partial(self._select, text, parameters, deadline)
+        rows: Sequence[Any] = await self._on_thread(work, deadline - time.monotonic())
+        return rows
+
+    def explain(self, request: Request) -> str:
+        shapes, values = self._conditions(request)
+        if isinstance(request, FetchRequest):
+            return self._look_up(request.resource, request.key, request.columns, shapes).bound(("",), values)[0]
+        require_exact(request, self.capabilities())
+        return (self._count(request, shapes) if isinstance(request, CountRequest) else self._page(request, shapes)).text
+
+    def _conditions(self, request: Request) -> tuple[tuple[Shape, ...], Values]:
+        """The shapes of the request's conditions, and their parameters."""
+        if not request.where:
+            return (), {}
+        require_exact(request, self.capabilities())
+        shapes: list[Shape] = []
+        values: Values = {}
+        dialect = self._engine.dialect.name
+        for number, condition in enumerate(request.where):
+            shape, further = shape_of(request.resource.items[condition.item], condition, f"w{number}", dialect)
+            shapes.append(shape)
+            values |= further
+        return tuple(shapes), values
+
+    def _look_up(self, resource: Resource, key: str, columns: tuple[str, ...], where: tuple[Shape, ...]) -> LookUp:
+        kept = self._statements.get((resource.name, key, columns, where))
+        if isinstance(kept, LookUp) and kept.resource is resource:
+            return kept
+        written = LookUp(resource, key, columns, where, self._engine.dialect)
+        return self._keep((resource.name, key, columns, where), written)
+
+    def _page(self, request: SearchRequest, where: tuple[Shape, ...]) -> Page:
+        empty = tuple(value is None for value in request.after) if request.after is not None else None
+        resource, columns, order = request.resource, request.columns, request.order
+        kept = self._statements.get((resource.name, columns, order, where, empty))
+        if isinstance(kept, Page) and kept.resource is resource:
+            return kept
+        written = Page(resource, columns, order, where, empty, self._engine.dialect)
+        return self._keep((resource.name, columns, order, where, empty), written)
+
+    def _count(self, request: CountRequest, where: tuple[Shape, ...]) -> Count:
+        kept = self._statements.get((request.resource.name, where))
+        if isinstance(kept, Count) and kept.resource is request.resource:
+            return kept
+        return self._keep((request.resource.name, where), Count(request.resource, where, self._engine.dialect))
+
+    def _keep(self, shape: tuple[Any, ...], written: _S) -> _S:
+        """Keep a statement, which depends on this shape alone and never on values."""
+        if len(self._statements) >= _MAX_STATEMENTS:
+            self._statements.clear()
+        self._statements[shape] = written
+        return written
 
     async def _on_thread(self, work: Callable[[], Any], seconds: float) -> Any:
         try:

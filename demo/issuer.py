@@ -58,9 +58,10 @@ def ensure_secret(file: Path) -> None:
 
 
 def demo_token(
-    folder: Path, issuer: str, audience: str, *, subject: str, department: str, role: str, hours: float = 12
-) -> str:
-    """A token of the demo issuer under `folder`; FileNotFoundError if the demo was never set up."""
+    folder: Path, issuer: str, audience: str, *, subject: str, department: str, role: str, hours: float = 12,
+    region: str = REGION, client: str = CLIENT, token: str = "",
+) -> str:  # fmt: skip
+    """A token of the demo issuer under `folder`, by a name of its own unless it is given one; FileNotFoundError if the demo was never set up."""
     key = serialization.load_pem_private_key((folder / KEY_FILE).read_bytes(), None)
     kid = json.loads((folder / JWKS_FILE).read_text("utf8"))["keys"][0]["kid"]
     now = int(time.time())
@@ -70,11 +71,11 @@ def demo_token(
         "sub": subject,
         "department": department,
         "role": role,
-        "region": REGION,
-        "client": CLIENT,
+        "region": region,
+        "client": client,
         "iat": now,
         "exp": now + int(hours * 3600),
-        "jti": secrets.token_hex(8),
+        "jti": token or secrets.token_hex(8),
     }
     assert isinstance(key, Ed25519PrivateKey)
     return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": kid})

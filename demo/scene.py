@@ -68,6 +68,9 @@ IDENTITIES = (
     DemoIdentity("应用开发者 · 住房保障  developer, housing", "developer-01", "housing", "developer"),
     DemoIdentity("窗口人员 · 市场监管  clerk, market supervision", "clerk-02", "market-supervision", "clerk"),
     DemoIdentity("审计人员 · 大数据中心  auditor", "auditor-01", "data-bureau", "auditor"),
+    DemoIdentity("数据共享专员 · 住房保障  officer, housing", "officer-01", "housing", "officer"),
+    DemoIdentity("数据共享专员 · 公安  officer, public security", "officer-02", "public-security", "officer"),
+    DemoIdentity("数据共享专员 · 大数据中心  officer, supervising", "officer-03", "data-bureau", "officer"),
 )
 
 

@@ -80,6 +80,7 @@ def housing(rng: Random, person: Person) -> Record:
     values: dict[str, object] = {
         "idNumber": person.id_number,
         "name": person.name,
+        "regionCode": person.home.county.code,
         "securityType": kind,
         "status": status,
     }
@@ -147,5 +148,6 @@ def welfare_records(rng: Random, family: Family, *, owns_home: bool, complete: b
             yield examination(rng, person)
         if person.alive and person.age() >= 18 and (shown or rng.random() < 0.4):
             yield from papers(rng, person)
-        if 16 <= person.age() < 30 and person.alive and not shown and rng.random() < 0.015:
+        share = 0.05 if person.age() < 18 else 0.015  # so that a small city has both, minors and grown
+        if 16 <= person.age() < 30 and person.alive and not shown and rng.random() < share:
             yield sealed_record(rng, person)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
-from schema.catalogue import MaskKind, SubjectClass
+from schema.catalogue import MaskKind, RowCondition, SubjectClass
 from schema.errors import Text
 
 
 class Act(StrEnum):
-    """What is done with a field. Only `read` and `join` have rules so far; every other act is denied."""
+    """What is done with a field. EXIST tells that there is a record at all; an act without a rule is denied.
+
+    GROUP and EXPORT have neither rules nor a way to ask for them so far.
+    """
 
     READ = "read"
     FILTER = "filter"
@@ -20,6 +24,13 @@ class Act(StrEnum):
     JOIN = "join"
     VERIFY = "verify"
     EXPORT = "export"
+    EXIST = "exist"
+
+    __hash__ = str.__hash__  # an Enum's own is written in Python, and a decision is looked up by it
+
+
+PLAIN_ACTS = frozenset({Act.FILTER, Act.SORT, Act.GROUP, Act.AGGREGATE})
+"""Acts that tell of a value without showing it: allowed only where the value may be read, and unmasked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +41,13 @@ class Mask:
 
 
 @dataclass(frozen=True, slots=True)
-class RowPredicate:
-    """Only rows whose item has one of these values."""
+class Rows:
+    """Only records that meet this condition; the others are as if they were not there."""
 
-    item: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Mark every record with this sentence."""
-
-    text: Text
+    condition: RowCondition
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most so many records."""
-
-    records: int
-
-
-Obligation = Mask | RowPredicate | Mark | Limit
+Obligation = Mask | Rows
 
 
 class NextStep(StrEnum):
@@ -80,28 +76,35 @@ NEXT_TEXTS: dict[NextStep, Text] = {
 }
 
 
+BEGINNING = -62_135_596_800.0
+END = 253_402_300_799.0
+"""The first and the last moment that a rule can name (years 1 and 9999), as Unix seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision about one use of one field.
-
-    `valid_until` is ISO 8601 UTC to the second, exclusive: at that moment the decision must be made anew.
-    """
+    """One decision about one use of one field, in force from `since` until before `until` (Unix seconds): then it must be made anew."""
 
     allow: bool
     rule_id: str
     reason: Text
     obligations: tuple[Obligation, ...] = ()
     next_step: NextStep | None = None
-    valid_until: str = "9999-12-31T23:59:59Z"
+    since: float = BEGINNING
+    until: float = END
 
     @property
     def mask(self) -> MaskKind | None:
         """The kind of mask that this decision obliges to, if any."""
         return next((o.kind for o in self.obligations if isinstance(o, Mask)), None)
 
+    @property
+    def rows(self) -> frozenset[RowCondition]:
+        """The conditions on records that this decision obliges to."""
+        return frozenset(o.condition for o in self.obligations if isinstance(o, Rows))
 
-@dataclass(frozen=True, slots=True)
-class Use:
+
+class Use(NamedTuple):
     """A use of a field: schema coordinate `Resource.item`, act, and whose data it is there."""
 
     coordinate: str

@@ -7,6 +7,7 @@ an unknown key or algorithm, with a critical header or a blank claim is refused 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import time
@@ -40,7 +41,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One person acting for one department in one role, through one client, until the token expires (Unix seconds)."""
+    """One person acting for one department in one role, through one client, until the token expires (Unix seconds).
+
+    `token` names the token: its `jti`, else a digest of its text.
+    """
 
     subject: str
     department: str
@@ -48,6 +52,7 @@ class Identity:
     region: str
     client: str
     expires: float
+    token: str = ""
 
 
 class Unauthenticated(Exception):
@@ -122,19 +127,22 @@ class Verifier:
         self._departments = frozenset(departments)
         self._verified: dict[str, tuple[Identity, float]] = {}
 
+    def remembered(self, authorization: str | None) -> Identity | None:
+        """The identity behind a header that was verified a while ago; None where it must be verified."""
+        identity, until = self._verified.get(_token(authorization), (None, 0.0))
+        return identity if time.time() < until else None
+
     async def identify(self, authorization: str | None) -> Identity:
         """The identity behind the header; `Unauthenticated` for every other case."""
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token or len(token) > _MAX_TOKEN:
-            raise Unauthenticated("no bearer token")
-        identity, until = self._verified.get(token, (None, 0.0))
-        now = time.time()
-        if identity and now < until:
+        if identity := self.remembered(authorization):
             return identity
-        identity = self._identity(await self._claims(token))
+        token = _token(authorization)
+        if not token:
+            raise Unauthenticated("no bearer token")
+        identity = self._identity(await self._claims(token), token)
         if len(self._verified) >= _MAX_CACHED:
             self._verified.clear()
-        self._verified[token] = identity, min(identity.expires, now + _FRESH_SECONDS)
+        self._verified[token] = identity, min(identity.expires, time.time() + _FRESH_SECONDS)
         return identity
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
@@ -157,7 +165,7 @@ class Verifier:
             raise Unauthenticated(type(error).__name__) from error
         return claims
 
-    def _identity(self, claims: Mapping[str, Any]) -> Identity:
+    def _identity(self, claims: Mapping[str, Any], written: str) -> Identity:
         def text(name: str) -> str:
             value = claims.get(name)
             if not isinstance(value, str) or not value or len(value) > 200:
@@ -176,4 +184,11 @@ class Verifier:
             role = Role(text("role"))
         except ValueError:
             raise Unauthenticated("unknown role") from None
-        return Identity(text("sub"), department, role, text("region"), text("client"), float(expires))
+        token = text("jti") if "jti" in claims else hashlib.sha256(written.encode()).hexdigest()[:32]
+        return Identity(text("sub"), department, role, text("region"), text("client"), float(expires), token)
+
+
+def _token(authorization: str | None) -> str:
+    """The bearer token of an `Authorization` header; "" if it has none of a sensible length."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token if scheme.lower() == "bearer" and len(token) <= _MAX_TOKEN else ""

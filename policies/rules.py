@@ -1,25 +1,35 @@
 """Rules: rows that Casbin reads, and what each of them says to people.
 
-A row is one line of policy; a rule (`RuleText`) may have several rows, one for each purpose, act or channel. The rows come from the
-catalogue: an UNCONDITIONAL item gives an allow; CONDITIONAL and NOT_SHARED items give none, so that deny by default holds
-until a grant exists (Changsha 28, Hunan ch. 3, Xianning 11 and 15). Service items give the rows of the basis model.
+A row is one line of policy; a rule (`RuleText`) may have several rows, one for each act or channel. Rows come in groups, which are replaced
+whole: the catalogue's (an UNCONDITIONAL item gives an allow; CONDITIONAL and NOT_SHARED items give none, so that deny by default holds:
+Changsha 28, Hunan ch. 3, Xianning 11 and 15), its scenarios' (Shuangliao 24), each grant's, each suspension's (denials), each rule file's.
+Service items and scenarios give the rows of the basis model.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import astuple, dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from policies.decision import Act, Mask, Obligation
-from policies.identity import Role
-from schema.catalogue import Catalogue, Item, Purpose, Resource, Service, ShareClass, ShareMode, SubjectClass
+from policies.decision import Act, Obligation, Rows
+from policies.grants import Grant, Suspension
+from schema.catalogue import (
+    PURPOSE_TITLES,
+    Catalogue,
+    Item,
+    Purpose,
+    Resource,
+    Scenario,
+    Service,
+    ShareClass,
+    ShareMode,
+)
 from schema.errors import Text
 
 ANY = "any"
-BEGINNING = "0001-01-01T00:00:00Z"
-END = "9999-12-31T23:59:59Z"
+FIRST_TIME = "0001-01-01T00:00:00Z"
+LAST_TIME = "9999-12-31T23:59:59Z"
 READING = (Purpose.ADMINISTRATIVE_BASIS, Purpose.WORK_REFERENCE, Purpose.BUSINESS_COLLABORATION)
 """Purposes under which values are shown. DATA_VERIFICATION never shows one."""
 
@@ -30,21 +40,13 @@ CHANNELS = {
     ShareMode.BATCH_DOWNLOAD: "batch",
 }
 ROLE_LINKS = (("clerk", "reader"), ("developer", "reader"))
-_MAX_ROLE_DEPTH = 8
-"""Casbin unlinks roles deeper than 10 without a word."""
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
-_WORDS: Mapping[str, frozenset[str]] = {
-    "role": frozenset({*Role, *(name for link in ROLE_LINKS for name in link)}),
-    "subject": frozenset(SubjectClass),
-    "act": frozenset(Act),
-    "channel": frozenset(CHANNELS.values()),
-    "purpose": frozenset(Purpose),
-}
 
 
-@dataclass(frozen=True, slots=True)
-class ShareRow:
-    """A row of `share.conf`: may this kind of caller use this object so?"""
+class ShareRow(NamedTuple):
+    """A row of `share.conf`: may this kind of caller use this object so?
+
+    `object` is a coordinate `Resource.item`, a resource, `class/<share class>` or `provider/<slug>`; `basis` is `any`, `SERVICE/<code>` or `SCENARIO/<name>`.
+    """
 
     dept: str
     role: str
@@ -53,20 +55,17 @@ class ShareRow:
     act: str
     channel: str
     purpose: str
+    basis: str
     nbf: str
     exp: str
     eft: str
     rid: str
 
-    def values(self) -> list[str]:
-        return list(astuple(self))
 
+class BasisRow(NamedTuple):
+    """A row of `basis.conf`: does this basis need this object?"""
 
-@dataclass(frozen=True, slots=True)
-class BasisRow:
-    """A row of `basis.conf`: does this service item need this object for this purpose?"""
-
-    service: str
+    basis: str
     object: str
     subject: str
     act: str
@@ -74,13 +73,10 @@ class BasisRow:
     eft: str
     rid: str
 
-    def values(self) -> list[str]:
-        return list(astuple(self))
-
 
 @dataclass(frozen=True, slots=True)
 class RuleText:
-    """What a rule id stands for: its article and what it obliges to."""
+    """What a rule stands for: its article, its reason, and what it obliges to. `rid` is a rule's id or the part of it before its second `/`."""
 
     rid: str
     article: str
@@ -90,122 +86,222 @@ class RuleText:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All rows with their texts; the content of one policy version."""
+    """Rows with their texts: the content of one group, or of all of them."""
 
-    share: tuple[ShareRow, ...]
-    basis: tuple[BasisRow, ...]
-    texts: dict[str, RuleText] = field(default_factory=dict)
+    share: tuple[ShareRow, ...] = ()
+    basis: tuple[BasisRow, ...] = ()
+    texts: Mapping[str, RuleText] = field(default_factory=dict)
 
 
-class RuleError(ValueError):
-    """A row that must not enter a snapshot."""
+def service_basis(code: str) -> str:
+    """The basis of a case of that service item, as rows name it."""
+    return f"SERVICE/{code}"
+
+
+def scenario_basis(name: str) -> str:
+    """The basis of a scenario, as rows name it."""
+    return f"SCENARIO/{name}"
+
+
+def text_key(rid: str) -> str:
+    """Where the text of a rule stands that has none of its own: `GRANT/G12` for `GRANT/G12/Resource.item/PURPOSE`."""
+    return "/".join(rid.split("/", 2)[:2])
+
+
+def acts_of(catalogue: Catalogue, resource: Resource, item: Item, purpose: Purpose) -> tuple[Act, ...]:
+    """The acts that sharing an item for a purpose allows: those that its place in the catalogue has a use for."""
+    linked = item.name == resource.key or any(relation.item == item.name for relation in resource.relations)
+    acts = [Act.JOIN] if linked else []
+    if purpose is Purpose.DATA_VERIFICATION:
+        return (*acts, Act.VERIFY) if catalogue.verifiable(item) else tuple(acts)
+    acts.append(Act.READ)
+    if item.name == resource.key:
+        acts.append(Act.EXIST)
+    if search := resource.search:
+        acts += [Act.FILTER] * (item.name in search.where)
+        acts += [Act.SORT] * (item.name in search.order_by or item.name in search.identity)
+        acts += [Act.AGGREGATE] * (item.name == resource.key)
+    return tuple(acts)
 
 
 def rules_from(catalogue: Catalogue) -> Rules:
-    """The rules that the catalogue and its service items state, linted."""
+    """The rules that the catalogue, its service items and its scenarios state."""
     share: list[ShareRow] = []
     basis: list[BasisRow] = []
     texts: dict[str, RuleText] = {}
-    if ANY in catalogue.departments:
-        raise RuleError(f"a department named {ANY!r} would stand for every department")
     for resource in catalogue.resources.values():
         for item in resource.items.values():
             if item.share.share_class is ShareClass.UNCONDITIONAL:
-                for purpose in READING:
-                    if purpose in item.purposes:
-                        text = _share_text(resource, item, purpose)
-                        texts[text.rid] = text
-                        share.extend(_share_rows(resource, item, purpose, text.rid))
+                for purpose in sorted(item.purposes):
+                    text = _share_text(resource, item, purpose)
+                    texts[text.rid] = text
+                    share += _share_rows(catalogue, resource, item, purpose, text.rid)
     for service in catalogue.services.values():
-        for row, text in _basis_rows(service):
+        for row, text in _service_rows(catalogue, service):
             basis.append(row)
             texts[text.rid] = text
-    rules = Rules(tuple(share), tuple(basis), texts)
-    lint_rules(rules)
-    lint_roles(ROLE_LINKS)
-    return rules
+    for scenario in catalogue.scenarios.values():
+        texts[text_key(scenario_basis(scenario.name))] = _scenario_text(scenario)
+        share += _scenario_share(catalogue, scenario)
+        basis += _scenario_rows(catalogue, scenario)
+    return Rules(tuple(share), tuple(basis), texts)
 
 
 def _share_text(resource: Resource, item: Item, purpose: Purpose) -> RuleText:
-    mask = item.masks.get(purpose)
     return RuleText(
         rid=f"SHARE/{resource.name}.{item.name}/{purpose}",
         article=item.share.basis,
         reason=Text("shared without conditions", f"无条件共享：{item.share.basis}"),
-        obligations=(Mask(mask),) if mask else (),
     )
 
 
-def _share_rows(resource: Resource, item: Item, purpose: Purpose, rid: str) -> Iterable[ShareRow]:
+def _share_rows(catalogue: Catalogue, resource: Resource, item: Item, purpose: Purpose, rid: str) -> Iterator[ShareRow]:
     for department in resource.audience or (ANY,):
         for mode in sorted(resource.modes):
-            for act in ("read", "join"):
+            for act in acts_of(catalogue, resource, item, purpose):
                 yield ShareRow(
-                    department, "reader", f"{resource.name}.{item.name}", ANY, act, CHANNELS[mode], purpose,
-                    BEGINNING, END, "allow", rid,
+                    department, "reader", f"{resource.name}.{item.name}", ANY, act.value, CHANNELS[mode], purpose.value,
+                    ANY, FIRST_TIME, LAST_TIME, "allow", rid,
                 )  # fmt: skip
 
 
-def _basis_rows(service: Service) -> Iterable[tuple[BasisRow, RuleText]]:
+def _service_rows(catalogue: Catalogue, service: Service) -> Iterator[tuple[BasisRow, RuleText]]:
     for material in service.materials:
         for use in material.uses:
             rid = f"SERVICE/{service.code}/{use.coordinate}/{material.purpose}"
             text = RuleText(
                 rid, material.basis, Text("needed by the service item", f"办理{service.title}所需：{material.title}")
             )
-            for subject in sorted(use.subjects):
-                for act in ("read", "join"):
-                    row = BasisRow(service.code, use.coordinate, subject, act, material.purpose, "allow", rid)
-                    yield row, text
+            for row in _needed(
+                catalogue, service_basis(service.code), use.coordinate, use.subjects, material.purpose, rid
+            ):
+                yield row, text
 
 
-def lint_rules(rules: Rules) -> None:
-    """Refuse rows that Casbin would ignore or misread: RuleError names the first."""
-    if not rules.share or not rules.basis:
-        raise RuleError("no rules: an enforcer without rules would allow")
-    rows: tuple[ShareRow | BasisRow, ...] = (*rules.share, *rules.basis)
-    for row in rows:
-        _lint_row(row, rules.texts)
-    for text in rules.texts.values():
-        if not all(isinstance(obligation, Mask) for obligation in text.obligations):
-            raise RuleError(f"{text.rid}: an obligation that nothing enforces yet would be an allow without it")
-    for share in rules.share:
-        if share.nbf >= share.exp:
-            raise RuleError(f"{share.rid}: it ends before it begins")
-        if share.eft == "deny" and share.role in {parent for _, parent in ROLE_LINKS}:
-            raise RuleError(f"{share.rid}: a deny must not depend on a role link")
-    for time in {time for share in rules.share for time in (share.nbf, share.exp)}:
-        _lint_time(time)
+def _needed(
+    catalogue: Catalogue, basis: str, coordinate: str, subjects: Iterable[str], purpose: Purpose, rid: str
+) -> Iterator[BasisRow]:
+    """The rows that say: this basis needs this item."""
+    resource = catalogue.resources[coordinate.partition(".")[0]]
+    for subject in sorted(subjects):
+        for act in acts_of(catalogue, resource, catalogue.item(coordinate), purpose):
+            yield BasisRow(basis, coordinate, str(subject), act.value, purpose.value, "allow", rid)
 
 
-def _lint_row(row: ShareRow | BasisRow, texts: Mapping[str, RuleText]) -> None:
-    if row.eft not in ("allow", "deny"):
-        raise RuleError(f"{row.rid}: effect {row.eft!r} is neither allow nor deny")
-    if not all(value and value.strip() == value for value in row.values()):
-        raise RuleError(f"{row.rid}: an empty or padded token")
-    if row.rid not in texts:
-        raise RuleError(f"{row.rid}: a rule without a text")
-    wild = {ANY} if isinstance(row, ShareRow) else set()
-    for name, words in _WORDS.items():
-        value = getattr(row, name, None)
-        if value is not None and value not in words and value not in wild:
-            # a deny with a misspelt word would apply to nobody
-            raise RuleError(f"{row.rid}: unknown {name} {value!r}")
+def _scenario_text(scenario: Scenario) -> RuleText:
+    return RuleText(
+        rid=scenario_basis(scenario.name),
+        article=scenario.basis,
+        reason=Text(f"authorised by the scenario {scenario.name}", f"应用场景“{scenario.title}”直接授权"),
+        obligations=tuple(Rows(condition) for condition in sorted(scenario.rows)),
+    )
 
 
-def _lint_time(time: str) -> None:
-    try:
-        if not _TIME.fullmatch(time):
-            raise ValueError(time)
-        datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ")
-    except ValueError:
-        raise RuleError(f"times are ISO 8601 in UTC, to the second, not {time!r}") from None
+def _scenario_rid(scenario: Scenario, coordinate: str, purpose: Purpose) -> str:
+    return f"{scenario_basis(scenario.name)}/{coordinate}/{purpose}"
 
 
-def lint_roles(links: Collection[tuple[str, str]]) -> None:
-    """Refuse role links that are too deep or run in a circle."""
-    level = {child for child, _ in links}
-    for _ in range(_MAX_ROLE_DEPTH + 1):
-        level = {parent for child, parent in links if child in level}
-    if level:
-        raise RuleError(f"roles are linked deeper than {_MAX_ROLE_DEPTH}, or in a circle: {', '.join(sorted(level))}")
+def _scenario_share(catalogue: Catalogue, scenario: Scenario) -> Iterator[ShareRow]:
+    """What fits a scenario is authorised directly, whether asked under the scenario or under a case of its service items."""
+    services = [catalogue.services[code] for code in scenario.services]
+    bases = [(service.department, service_basis(service.code)) for service in services]
+    bases += [(department, scenario_basis(scenario.name)) for department in sorted({s.department for s in services})]
+    for use in scenario.items:
+        resource, item = catalogue.resources[use.coordinate.partition(".")[0]], catalogue.item(use.coordinate)
+        for purpose in sorted(scenario.purposes & item.purposes):
+            rid = _scenario_rid(scenario, use.coordinate, purpose)
+            for act in acts_of(catalogue, resource, item, purpose):
+                for subject in sorted(use.subjects):
+                    for mode in sorted(scenario.modes):
+                        for department, basis in bases:
+                            yield ShareRow(
+                                department, "reader", use.coordinate, subject.value, act.value, CHANNELS[mode],
+                                purpose.value, basis, FIRST_TIME, LAST_TIME, "allow", rid,
+                            )  # fmt: skip
+
+
+def _scenario_rows(catalogue: Catalogue, scenario: Scenario) -> Iterator[BasisRow]:
+    for use in scenario.items:
+        for purpose in sorted(scenario.purposes & catalogue.item(use.coordinate).purposes):
+            rid = _scenario_rid(scenario, use.coordinate, purpose)
+            yield from _needed(catalogue, scenario_basis(scenario.name), use.coordinate, use.subjects, purpose, rid)
+
+
+def rules_of_grant(catalogue: Catalogue, grant: Grant) -> Rules:
+    """The rows of an active grant; none for any other. An item that the catalogue does not have any more gives none.
+
+    Changsha 29, Hunan ch. 3, Xianning 15 and 18; for a NOT_SHARED resource it is the agreed exception (Hunan ch. 3).
+    """
+    if not grant.active:
+        return Rules()
+    rows = []
+    for granted in grant.granted:
+        resource = catalogue.resources.get(granted.coordinate.partition(".")[0])
+        item = resource.items.get(granted.coordinate.partition(".")[2]) if resource else None
+        if resource is None or item is None or resource.department != grant.provider:
+            continue
+        for purpose in sorted(grant.purposes & item.purposes):
+            rid = f"GRANT/{grant.id}/{granted.coordinate}/{purpose}"
+            for mode in sorted(grant.modes & resource.modes):
+                for act in acts_of(catalogue, resource, item, purpose):
+                    rows.append(
+                        ShareRow(
+                            grant.department,
+                            "reader",
+                            granted.coordinate,
+                            ANY,
+                            act.value,
+                            CHANNELS[mode],
+                            purpose.value,
+                            ANY,
+                            grant.not_before,
+                            grant.expires,
+                            "allow",
+                            rid,
+                        )
+                    )
+    text = RuleText(
+        rid=f"GRANT/{grant.id}",
+        article=grant.document,
+        reason=Text(f"granted ({grant.id}, {grant.document})", f"经申请批准共享（{grant.id}，{grant.document}）"),
+        obligations=tuple(Rows(condition) for condition in sorted(grant.rows)),
+    )
+    return Rules(tuple(rows), (), {text.rid: text} if rows else {})
+
+
+def rules_of_suspension(catalogue: Catalogue, suspension: Suspension) -> Rules:
+    """The denial of an open suspension of a department or of an item; a suspended grant has no rows at all (Hunan ch. 3).
+
+    What the catalogue does not have any more needs no denial: nobody can ask for it.
+    """
+    if suspension.grant or suspension.lifted_at is not None or not _is_known(catalogue, suspension):
+        return Rules()
+    row = ShareRow(
+        suspension.department or ANY, ANY, suspension.object or f"provider/{suspension.provider}", ANY, ANY, ANY, ANY,
+        ANY, FIRST_TIME, LAST_TIME, "deny", f"SUSPENSION/{suspension.id}",
+    )  # fmt: skip
+    text = RuleText(
+        rid=row.rid,
+        article="湖南省政务信息资源共享管理办法第三章",
+        reason=Text(
+            f"the provider has suspended this ({suspension.id}): {suspension.reason}",
+            f"提供部门已暂停提供（{suspension.id}）：{suspension.reason}",
+        ),
+    )
+    return Rules((row,), (), {row.rid: text})
+
+
+def _is_known(catalogue: Catalogue, suspension: Suspension) -> bool:
+    resource, _, item = suspension.object.partition(".")
+    there = not item or (resource in catalogue.resources and item in catalogue.resources[resource].items)
+    return (
+        there
+        and resource in {"", *catalogue.resources}
+        and suspension.department in {"", *catalogue.departments}
+        and suspension.provider in catalogue.departments
+    )
+
+
+def purpose_title(purpose: str) -> str:
+    """The Chinese title of a purpose."""
+    return PURPOSE_TITLES[Purpose(purpose)]

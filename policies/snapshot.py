@@ -1,177 +1,285 @@
-"""One immutable policy version: rules sliced by object, decided by pycasbin, remembered.
+"""One immutable policy version: rules sliced by object, department and purpose, decided by pycasbin, remembered.
 
-`enforce` is linear in rules (349 ms at 100,000), so a decision is asked of the few rows that name its object, and asked
-once. The private enforcers are never reloaded: a change of rules makes a new snapshot. An empty slice is denied before Casbin,
-because an enforcer without rows matches blanks; an allow without a rule id is a deny.
+`enforce` is linear in rules (349 ms at 100,000), so a decision is asked of the few rows that can match it, and asked
+once. Enforcers are never reloaded: a change of rules makes a new snapshot, which shares with the old one what did not change. An empty slice
+is denied before Casbin, because an enforcer without rows matches blanks; an allow without a rule id is a deny.
 """
 
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import casbin
 
-from policies.decision import Act, Decision, NextStep, Use
-from policies.identity import Identity, Role
-from policies.rules import ANY, BEGINNING, END, ROLE_LINKS, BasisRow, Rules, RuleText, ShareRow
-from schema.catalogue import PURPOSE_TITLES, Catalogue, Purpose, Service, ShareClass
-from schema.errors import Text
+from policies.decision import BEGINNING, END, PLAIN_ACTS, Act, Decision, Mask, NextStep, Obligation, Rows, Use
+from policies.lint import lint_group, lint_ids, lint_rules, lint_whole
+from policies.reasons import MASKED, refused_by_basis, refused_by_share
+from policies.rules import ANY, ROLE_LINKS, BasisRow, Rules, RuleText, ShareRow, text_key
+from schema.catalogue import Catalogue, Purpose
 
 _HERE = Path(__file__).parent
-_MAX_REMEMBERED = 200_000
+_MAX_CALLERS = 4_096
+_MAX_REMEMBERED = 50_000
+Index = Mapping[str, Mapping[str, Mapping[str, tuple[ShareRow, ...]]]]
+"""Rows by object, then department, then purpose."""
 
 
-def utc_text(moment: datetime) -> str:
+def utc_text(at: float) -> str:
     """ISO 8601 in UTC to the second, as rules write times."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@lru_cache(65_536)
+def _moment(time: str) -> float:
+    """The Unix second of a rule's time."""
+    return datetime.fromisoformat(time).timestamp()
 
 
 class Snapshot:
-    """All decisions of one policy version. `version` names it in the ledger."""
+    """All decisions of one policy version. `version` names it in the ledger: the rules' digest and the number of the last change."""
 
     def __init__(self, catalogue: Catalogue, rules: Rules) -> None:
+        """The catalogue's own rules; RuleError if they are not sound."""
+        lint_whole(rules)
+        lint_rules(rules, catalogue)
         self.catalogue = catalogue
-        self.version = _version(catalogue, rules)
-        self._texts = rules.texts
-        self._share_rows: dict[str, list[ShareRow]] = defaultdict(list)
-        for row in rules.share:
-            self._share_rows[row.object].append(row)
-        self._basis_rows: dict[tuple[str, str], list[BasisRow]] = defaultdict(list)
-        for basis in rules.basis:
-            self._basis_rows[basis.service, basis.object].append(basis)
-        self._share = casbin.Enforcer(str(_HERE / "share.conf"))
-        for role, parent in ROLE_LINKS:
-            self._share.add_grouping_policy(role, parent)
-        self._basis = casbin.Enforcer(str(_HERE / "basis.conf"))
-        self._remembered: dict[tuple[Any, ...], tuple[str, Decision]] = {}
+        self.digest = _digest(catalogue, rules)
+        self.sequence = 0
+        self._texts: dict[str, RuleText] = dict(rules.texts)
+        self._index: Index = _indexed({}, rules.share)
+        self._needs: dict[tuple[str, str], list[BasisRow]] = defaultdict(list)
+        for row in rules.basis:
+            self._needs[row.basis, row.object].append(row)
+        self._groups: dict[str, Rules] = {}
+        self._enforcers = _Enforcers()
+        self._callers: dict[tuple[str, ...], Caller] = {}
 
-    def decide(
-        self, use: Use, identity: Identity, channel: str, purpose: Purpose, service: Service, now: datetime
-    ) -> Decision:
-        """Whether `identity` may make this use for this purpose under this service item, at `now`."""
-        key = (use, identity.department, identity.role, channel, purpose, service.code)
-        at = utc_text(now)
-        remembered = self._remembered.get(key)
-        if remembered and remembered[0] <= at < remembered[1].valid_until:
-            return remembered[1]
-        since, decision = self._ask_share(use, identity.department, identity.role, channel, purpose, at)
-        if decision.allow:
-            needed = self._ask_basis(use, purpose, service)
-            if not needed.allow:
-                decision = replace(needed, valid_until=decision.valid_until)
-        if len(self._remembered) >= _MAX_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[key] = since, decision
+    @property
+    def version(self) -> str:
+        return f"{self.digest}.{self.sequence}"
+
+    def with_changes(self, groups: Mapping[str, Rules], sequence: int) -> Snapshot:
+        """The snapshot in which these groups of rows (a grant's, a suspension's, a rule file's) are replaced; one without rows is gone.
+
+        RuleError if a group is not sound; then this snapshot stays as it is. Takes as long as the change is large, however many rules there are.
+        """
+        for group in groups.values():
+            lint_rules(group, self.catalogue)
+            lint_group(group)
+        new = object.__new__(Snapshot)
+        new.catalogue, new.digest, new.sequence = self.catalogue, self.digest, sequence
+        new._needs, new._enforcers, new._callers = self._needs, self._enforcers, {}
+        new._texts, new._groups = dict(self._texts), dict(self._groups)
+        gone: set[ShareRow] = set()
+        for name in groups:
+            if old := new._groups.pop(name, None):
+                gone.update(old.share)
+                for rid in old.texts:
+                    new._texts.pop(rid, None)
+        for name, group in groups.items():
+            if group.share:
+                lint_ids(group, new._texts)
+                new._groups[name] = group
+                new._texts.update(group.texts)
+        index = _without(self._index, gone)
+        new._index = _indexed(index, [row for group in groups.values() for row in group.share])
+        return new
+
+    def caller(self, department: str, role: str, channel: str, purpose: Purpose, basis: str) -> Caller:
+        """Who decides for callers that are alike in all of this."""
+        key = (department, role, channel, purpose, basis)
+        caller = self._callers.get(key)
+        if caller is None:
+            if len(self._callers) >= _MAX_CALLERS:
+                self._callers.clear()
+            caller = self._callers[key] = Caller(self, *key)
+        return caller
+
+    def text(self, rid: str) -> RuleText:
+        """What a rule says; KeyError if there is none of that id."""
+        return self._texts.get(rid) or self._texts[text_key(rid)]
+
+    def groups(self) -> Mapping[str, Rules]:
+        """The groups beside the catalogue's own rules, by name."""
+        return self._groups
+
+    def slice(self, use: Use, department: str, purpose: str) -> list[ShareRow]:
+        """The rows that can match a use, the least obliging first, so that it is the rule that is named."""
+        rows: list[ShareRow] = []
+        for by_department in self._of_objects(use.coordinate):
+            for dept in (ANY, department):
+                if by_purpose := by_department.get(dept):
+                    rows += by_purpose.get(ANY, ())
+                    rows += by_purpose.get(purpose, ())
+        return sorted(rows, key=self._order) if len(rows) > 1 else rows
+
+    def _order(self, row: ShareRow) -> tuple[int, str]:
+        return -len(self.text(row.rid).obligations), row.rid
+
+    def _of_objects(self, coordinate: str) -> list[Mapping[str, Mapping[str, tuple[ShareRow, ...]]]]:
+        names = self.objects(coordinate)
+        return [self._index[name] for name in names if name in self._index]
+
+    def objects(self, coordinate: str) -> tuple[str, str, str, str]:
+        """The objects that a rule about this coordinate may name: item, resource, share class, provider."""
+        resource = coordinate.partition(".")[0]
+        share_class = self.catalogue.item(coordinate).share.share_class
+        provider = self.catalogue.resources[resource].department
+        return coordinate, resource, f"class/{share_class}", f"provider/{provider}"
+
+    def rows_about(self, coordinate: str, department: str) -> list[ShareRow]:
+        """Every row about this coordinate for this department, whatever it allows: what a denial's reason is looked for in."""
+        return [
+            row
+            for by_department in self._of_objects(coordinate)
+            for dept in (ANY, department)
+            for rows in by_department.get(dept, {}).values()
+            for row in rows
+        ]
+
+    def anybody_may(self, coordinate: str) -> bool:
+        """Whether some department is allowed something about this coordinate."""
+        return any(
+            row.eft == "allow"
+            for by_department in self._of_objects(coordinate)
+            for by_purpose in by_department.values()
+            for rows in by_purpose.values()
+            for row in rows
+        )
+
+    def needed(self, basis: str, coordinate: str) -> Sequence[BasisRow]:
+        """The rows that say what a basis needs an item for."""
+        return self._needs.get((basis, coordinate), ())
+
+
+class Caller:
+    """Decides for callers of one department and role, through one channel, for one purpose, under one basis."""
+
+    def __init__(
+        self, snapshot: Snapshot, department: str, role: str, channel: str, purpose: Purpose, basis: str
+    ) -> None:
+        self.snapshot = snapshot
+        self.department, self.role, self.channel, self.purpose, self.basis = department, role, channel, purpose, basis
+        self._known: dict[Use, Decision] = {}
+
+    def decide(self, use: Use, at: float) -> Decision:
+        """Whether this use is allowed at `at` (Unix seconds)."""
+        known = self._known.get(use)
+        if known is not None and known.since <= at < known.until:
+            return known
+        return self._remember(use, self._decide(use, at))
+
+    def _remember(self, use: Use, decision: Decision) -> Decision:
+        if len(self._known) >= _MAX_REMEMBERED:
+            self._known.clear()
+        self._known[use] = decision
         return decision
 
-    def _ask_share(
-        self, use: Use, department: str, role: Role, channel: str, purpose: Purpose, at: str
-    ) -> tuple[str, Decision]:
-        """The decision of the share rows at that time, and since when it has been so."""
-        item = self.catalogue.item(use.coordinate)
-        resource = use.coordinate.partition(".")[0]
-        share_class = item.share.share_class
-        rows = [row for name in (use.coordinate, resource, share_class) for row in self._share_rows.get(name, ())]
-        request = (department, role, resource, use.coordinate, share_class, use.subject, use.act, channel, purpose, at)
-        allowed, rule = _enforce(self._share, [row.values() for row in rows], request)
-        turns = {time for row in rows for time in (row.nbf, row.exp)}
-        since = max((turn for turn in turns if turn <= at), default=BEGINNING)
-        until = min((turn for turn in turns if turn > at), default=END)
-        if rule and allowed:
-            text = self._texts[rule]
-            return since, Decision(True, rule, text.reason, text.obligations, valid_until=until)
-        if rule:
-            return since, self._prohibited(rule, until)
-        return since, self._refused(use, rows, department, role, channel, purpose, until)
+    def _decide(self, use: Use, at: float) -> Decision:
+        decision = self._by_share(use, at)
+        if decision.allow:
+            needed = self._by_basis(use)
+            if not needed.allow:
+                return replace(needed, since=decision.since, until=decision.until)
+            if use.act in PLAIN_ACTS:
+                return self._plain(use, decision, at)
+        return decision
 
-    def _prohibited(self, rule: str, until: str = END) -> Decision:
-        """The denial by a deny row."""
-        return Decision(False, rule, self._texts[rule].reason, next_step=NextStep.NO_WAY, valid_until=until)
+    def _plain(self, use: Use, decision: Decision, at: float) -> Decision:
+        """What tells of a value without showing it is allowed only to who may read the whole value, of the same records."""
+        read = self.decide(Use(use.coordinate, Act.READ, use.subject), at)
+        since, until = max(decision.since, read.since), min(decision.until, read.until)
+        if not read.allow:
+            return replace(read, since=since, until=until)
+        if read.mask:
+            return replace(MASKED, since=since, until=until)
+        obligations = tuple(dict.fromkeys((*decision.obligations, *read.obligations)))
+        return replace(decision, obligations=obligations, since=since, until=until)
 
-    def _ask_basis(self, use: Use, purpose: Purpose, service: Service) -> Decision:
-        rows = self._basis_rows.get((service.code, use.coordinate), [])
-        request = (service.code, use.coordinate, use.subject, use.act, purpose)
-        allowed, rule = _enforce(self._basis, [row.values() for row in rows], request)
-        if rule:
-            return Decision(True, rule, self._texts[rule].reason) if allowed else self._prohibited(rule)
-        if not rows:
-            reason = Text(
-                f"the service item {service.code} does not need this item", f"事项“{service.title}”不需要此信息项"
-            )
-            return Decision(False, "DENY/SERVICE/ITEM", reason, next_step=NextStep.OPEN_CASE)
-        if not any(row.subject == use.subject for row in rows):
-            reason = Text(
-                f"the service item {service.code} does not need this item of a {use.subject} person",
-                f"事项“{service.title}”不需要{_SUBJECT_TITLES[use.subject]}的此信息项",
-            )
-            return Decision(False, "DENY/SERVICE/SUBJECT", reason, next_step=NextStep.OPEN_CASE)
-        reason = Text(
-            f"the service item {service.code} does not need this item for {purpose}",
-            f"事项“{service.title}”不以“{PURPOSE_TITLES[purpose]}”用途使用此信息项",
+    def _by_share(self, use: Use, at: float) -> Decision:
+        snapshot = self.snapshot
+        rows = [row for row in snapshot.slice(use, self.department, self.purpose) if self._concerns(row, use)]
+        coordinate, resource, share_class, provider = snapshot.objects(use.coordinate)
+        request = (
+            self.department, self.role, resource, coordinate, share_class, provider,
+            use.subject, use.act, self.channel, self.purpose, self.basis, utc_text(at),
+        )  # fmt: skip
+        allowed, rid = snapshot._enforcers.share(rows, request)
+        since, until = _in_force(rows, at)
+        if not rid:
+            about = snapshot.rows_about(use.coordinate, self.department)
+            turns = _in_force(about, at)
+            refused = refused_by_share(self, use, about)
+            return replace(refused, since=max(since, turns[0]), until=min(until, turns[1]))
+        text = snapshot.text(rid)
+        if not allowed:
+            return Decision(False, rid, text.reason, next_step=NextStep.NO_WAY, since=since, until=until)
+        return Decision(True, rid, text.reason, self._obligations(use, text), since=since, until=until)
+
+    def _concerns(self, row: ShareRow, use: Use) -> bool:
+        """False for a row that cannot match, whatever the role and the time: spares Casbin, which takes far longer to say so."""
+        return (
+            row.act in (ANY, use.act)
+            and row.subject in (ANY, use.subject)
+            and row.channel in (ANY, self.channel)
+            and row.basis in (ANY, self.basis)
         )
-        return Decision(False, "DENY/SERVICE/PURPOSE", reason, next_step=NextStep.OTHER_PURPOSE)
 
-    def _refused(
-        self,
-        use: Use,
-        rows: Sequence[ShareRow],
-        department: str,
-        role: Role,
-        channel: str,
-        purpose: Purpose,
-        until: str,
-    ) -> Decision:
-        """The denial with its reason: the first dimension in which no row is left."""
-        if role not in (child for child, _ in ROLE_LINKS):
-            reason = Text(f"the role {role} reads no data", "该岗位不具有数据查询权限")
-            return Decision(False, "DENY/ROLE", reason, next_step=NextStep.OTHER_ROLE, valid_until=until)
-        left = [row for row in rows if row.eft == "allow"]
-        if not left:
-            return _class_refusal(self.catalogue.item(use.coordinate).share.share_class, self.catalogue, use, until)
-        for rule_id, step, name, value, reason in (
-            ("DENY/AUDIENCE", NextStep.APPLY, "dept", department, _AUDIENCE),
-            ("DENY/SUBJECT", NextStep.NO_WAY, "subject", use.subject, _SUBJECT),
-            ("DENY/ACT", NextStep.NO_WAY, "act", use.act, _ACT),
-            ("DENY/CHANNEL", NextStep.APPLY, "channel", channel, _CHANNEL),
-            ("DENY/PURPOSE", NextStep.OTHER_PURPOSE, "purpose", purpose, _PURPOSE),
-        ):
-            left = [row for row in left if getattr(row, name) in (ANY, value)]
-            if not left:
-                return Decision(False, rule_id, reason, next_step=step, valid_until=until)
-        return Decision(False, "DENY/TIME", _TIME, next_step=NextStep.APPLY, valid_until=until)
+    def _obligations(self, use: Use, text: RuleText) -> tuple[Obligation, ...]:
+        """The rule's conditions and the resource's own; where a value is shown, its mask for the purpose (by grade, or the item's own)."""
+        catalogue = self.snapshot.catalogue
+        conditions = catalogue.resources[use.coordinate.partition(".")[0]].rows
+        rows = {*text.obligations, *(Rows(condition) for condition in conditions)}
+        kind = catalogue.item(use.coordinate).masks.get(self.purpose) if use.act is Act.READ else None
+        return (*([Mask(kind)] if kind else ()), *sorted(rows, key=repr))
+
+    def _by_basis(self, use: Use) -> Decision:
+        rows = self.snapshot.needed(self.basis, use.coordinate)
+        request = (self.basis, use.coordinate, use.subject, use.act, self.purpose)
+        allowed, rid = self.snapshot._enforcers.basis(rows, request)
+        if rid:
+            text = self.snapshot.text(rid)
+            step = None if allowed else NextStep.NO_WAY
+            return Decision(allowed, rid, text.reason, next_step=step)
+        return refused_by_basis(self, use, rows)
 
 
-def _class_refusal(share_class: ShareClass, catalogue: Catalogue, use: Use, until: str) -> Decision:
-    share = catalogue.item(use.coordinate).share
-    if share_class is ShareClass.NOT_SHARED:
-        reason = Text(f"not shared: {share.basis}", f"不予共享类。依据：{share.basis}")
-        return Decision(False, "DENY/CLASS/NOT_SHARED", reason, next_step=NextStep.NO_WAY, valid_until=until)
-    if share_class is ShareClass.CONDITIONAL:
-        reason = Text(
-            f"shared on condition: {share.conditions} ({share.basis})",
-            f"有条件共享类。条件：{share.conditions}；依据：{share.basis}",
-        )
-        return Decision(False, "DENY/CLASS/CONDITIONAL", reason, next_step=NextStep.APPLY, valid_until=until)
-    return Decision(False, "DENY/PURPOSE", _PURPOSE, next_step=NextStep.OTHER_PURPOSE, valid_until=until)
+class _Enforcer(casbin.Enforcer):  # type: ignore[misc]
+    """An enforcer that compiles its matcher once, not for every question. Its role links never change, so neither does what `g` says."""
+
+    _expression: Any = None
+
+    def _get_expression(self, expr: str, functions: Any = None) -> Any:
+        if self._expression is None:
+            self._expression = super()._get_expression(expr, functions)
+        return self._expression
 
 
-_AUDIENCE = Text("your department is not among those concerned", "本部门不在共享范围内")
-_SUBJECT = Text("not of a person this far from the case", "不得查询与办件关系如此之远的人的信息")
-_ACT = Text("this act is not provided for this item", "此信息项不支持该操作")
-_CHANNEL = Text("this item is not shared through this channel", "此信息项不通过该方式共享")
-_PURPOSE = Text("no value of this item is shown for this purpose", "该用途下不提供此信息项的内容")
-_TIME = Text("the authorisation is not in force now", "授权不在有效期内")
+class _Enforcers(threading.local):
+    """The two Casbin enforcers, a pair for each thread: rows are put in for one question, and must not be another thread's."""
 
-_SUBJECT_TITLES = {"SUBJECT": "办件当事人", "RELATED": "关联人", "THIRD_PARTY": "第三人"}
+    def __init__(self) -> None:
+        self._share = _Enforcer(str(_HERE / "share.conf"))
+        for role, parent in ROLE_LINKS:
+            self._share.add_grouping_policy(role, parent)
+        self._basis = _Enforcer(str(_HERE / "basis.conf"))
+
+    def share(self, rows: Sequence[ShareRow], request: tuple[str, ...]) -> tuple[bool, str]:
+        return _enforce(self._share, rows, request)
+
+    def basis(self, rows: Sequence[BasisRow], request: tuple[str, ...]) -> tuple[bool, str]:
+        return _enforce(self._basis, rows, request)
 
 
-def _enforce(enforcer: casbin.Enforcer, rows: list[list[str]], request: tuple[str, ...]) -> tuple[bool, str]:
+def _enforce(enforcer: casbin.Enforcer, rows: Sequence[Any], request: tuple[str, ...]) -> tuple[bool, str]:
     """Whether `request` is allowed, and the id of the rule that says so; a denial without an id is one by default.
 
     Blanks and an empty slice are refused before Casbin. An allow without a rule id is a denial.
@@ -180,20 +288,53 @@ def _enforce(enforcer: casbin.Enforcer, rows: list[list[str]], request: tuple[st
         return False, ""
     enforcer.model["p"]["p"].policy = rows
     allowed, rule = enforcer.enforce_ex(*(str(value) for value in request))
-    rule_id = rule[-1] if rule else ""
-    return bool(allowed and rule_id), rule_id
+    rid = rule[-1] if rule else ""
+    return bool(allowed and rid), rid
 
 
-def _version(catalogue: Catalogue, rules: Rules) -> str:
-    digest = hashlib.sha256(catalogue.version.encode())
-    rows: Iterable[ShareRow | BasisRow] = (*rules.share, *rules.basis)
+def _in_force(rows: Iterable[ShareRow], at: float) -> tuple[float, float]:
+    """Since when and until when these rows say what they say at `at`."""
+    turns = {_moment(time) for time in {time for row in rows for time in (row.nbf, row.exp)}}
+    return max((t for t in turns if t <= at), default=BEGINNING), min((t for t in turns if t > at), default=END)
+
+
+def _indexed(index: Index, rows: Iterable[ShareRow]) -> Index:
+    """The index with these rows added. Only what changes is copied, once; the rest is shared."""
+    added: dict[str, dict[str, dict[str, list[ShareRow]]]] = {}
     for row in rows:
-        digest.update("\x1f".join(row.values()).encode() + b"\n")
+        by_department = added.setdefault(row.object, {})
+        by_purpose = by_department.setdefault(row.dept, {})
+        by_purpose.setdefault(row.purpose, []).append(row)
+    if not added:
+        return index
+    new = dict(index)
+    for name, departments in added.items():
+        known = dict(new.get(name, {}))
+        for dept, purposes in departments.items():
+            those = dict(known.get(dept, {}))
+            for purpose, more in purposes.items():
+                those[purpose] = (*those.get(purpose, ()), *more)
+            known[dept] = those
+        new[name] = known
+    return new
+
+
+def _without(index: Index, gone: set[ShareRow]) -> Index:
+    """The index without these rows."""
+    new = dict(index)
+    for name, dept, purpose in {(row.object, row.dept, row.purpose) for row in gone}:
+        left = tuple(row for row in new[name][dept][purpose] if row not in gone)
+        new[name] = {**new[name], dept: {**new[name][dept], purpose: left}}
+    return new
+
+
+def _digest(catalogue: Catalogue, rules: Rules) -> str:
+    digest = hashlib.sha256(catalogue.version.encode())
+    for rows in (rules.share, rules.basis):
+        digest.update("\n".join(map("\x1f".join, rows)).encode())
     for text in rules.texts.values():
-        digest.update(repr(text).encode())
+        said = (text.rid, text.article, text.reason.en, text.reason.zh, repr(text.obligations))
+        digest.update("\x1f".join(said).encode())
     for model in ("share.conf", "basis.conf"):
         digest.update((_HERE / model).read_bytes())
     return digest.hexdigest()[:16]
-
-
-__all__ = ["Act", "RuleText", "Snapshot", "utc_text"]

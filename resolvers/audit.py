@@ -31,6 +31,7 @@ class LineView:
     role: str = strawberry.field(description="岗位")
     purpose: str | None = strawberry.field(description="用途")
     case: str | None = strawberry.field(description="受理号")
+    scenario: str | None = strawberry.field(description="应用场景")
     data_subject: str | None = strawberry.field(description="数据主体（密钥散列）: whose data, as a keyed hash.")
     subject_class: str | None = strawberry.field(description="与办件的关系")
     resource: str = strawberry.field(description="信息资源")
@@ -100,6 +101,7 @@ class AuditQueries:
                     role=line.role,
                     purpose=line.purpose or None,
                     case=line.case or None,
+                    scenario=line.scenario or None,
                     data_subject=line.entity or None,
                     subject_class=line.subject_class or None,
                     resource=line.resource,
@@ -117,7 +119,7 @@ class AuditQueries:
 
 
 def _identified(context: Context, given: DataSubjectInput) -> tuple[str, str]:
-    entity = context.line.snapshot.catalogue.entities.get(given.entity)
+    entity = context.snapshot.catalogue.entities.get(given.entity)
     if entity is None:
         raise FieldFault("IDENTIFIER_INVALID", Text("there is no such entity", "没有该实体类型"))
     try:

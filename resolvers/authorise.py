@@ -1,48 +1,80 @@
-"""Authorise: what each governed root claims about its use, and whether the case proves it.
+"""Authorise: what each governed root claims about its use, and what proves it.
 
-The case belongs to the caller's acting department, is open now, and has the person asked for among its subjects; otherwise the reason is a
-decision like every other. Another department's case reads as unknown: that it exists is nobody else's business.
+A case belongs to the caller's acting department, is open now, and has the person asked for among its subjects. A scenario is open to the departments of its
+service items. Otherwise the reason is a decision like every other. Another department's case reads as unknown: that it exists is nobody else's business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from graphql import GraphQLError, GraphQLSchema
+from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLSchema
 from graphql.execution.values import VariableValues, get_argument_values
 
 from policies.cases import MAX_NUMBER, Case, CaseState, CaseStore
 from policies.decision import Decision, NextStep
 from policies.identity import Identity
+from policies.rules import scenario_basis, service_basis
 from resolvers.operation import Limits, fault_of
 from resolvers.plan import Plan, RootNode
-from schema.catalogue import Purpose, Service
+from schema.catalogue import Catalogue, Purpose
 from schema.errors import Fault, RequestError, Text
+
+_MAX_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a use's basis proves: `basis` as rules name it, empty where it proves nothing (then `refusal` says why).
+
+    `case`, `service` and `scenario` are what was named, for the record; `subjects` are the case's, as (entity, identifier).
+    """
+
+    basis: str
+    case: str = ""
+    service: str = ""
+    scenario: str = ""
+    subjects: frozenset[tuple[str, str]] = frozenset()
+    refusal: Decision | None = None
+
+    @property
+    def channel(self) -> str:
+        """The mode of sharing (Changsha 31): a scenario is how systems talk to systems, a case is an online query."""
+        return "system" if self.scenario else "query"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One governed root with its arguments and what its case proves.
+    """One governed root with its arguments and what its basis proves.
 
-    `keys` are the identifiers asked for, in order, and `refusals` holds a reason for each that the case does not cover. `service` is None
-    where the basis itself failed: then every key is refused. `subjects` are the case's, as (entity, identifier).
+    `keys` are the identifiers asked for, in order, and `refusals` holds a reason for each that the basis does not cover.
     """
 
     root: RootNode
     keys: tuple[str, ...]
     purpose: Purpose
-    case_number: str
-    service: Service | None
-    subjects: frozenset[tuple[str, str]]
-    refusals: dict[str, Decision]
+    proof: Proof
+    refusals: dict[str, Decision] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Where its answer stands."""
+        return self.root.key
 
     @property
     def granted(self) -> tuple[str, ...]:
-        """The keys that the case covers, each once."""
+        """The keys that the basis covers, each once."""
         return tuple(key for key in dict.fromkeys(self.keys) if key not in self.refusals)
+
+    @property
+    def subjects(self) -> frozenset[tuple[str, str]]:
+        """Who is SUBJECT wherever met: the case's subjects; under a scenario those who are asked for."""
+        if self.proof.scenario:
+            return frozenset((self.root.entity.name, key) for key in self.keys)
+        return self.proof.subjects
 
 
 async def authorise(
@@ -51,62 +83,79 @@ async def authorise(
     schema: GraphQLSchema,
     identity: Identity,
     cases: CaseStore,
-    services: Mapping[str, Service],
+    catalogue: Catalogue,
     limits: Limits,
     now: datetime,
 ) -> tuple[Claim, ...]:
     """The claims of the plan's governed roots. RequestError for arguments that do not fit or are too many."""
-    asked = [_arguments(root, variables, schema) for root in plan.roots]
-    if sum(len(keys) for keys, _, _ in asked) > limits.identifiers:
+    assert schema.query_type
+    asked = []
+    for root in plan.roots:
+        values = arguments(schema.query_type.fields[root.field.name.value], root.field, variables)
+        keys = tuple(values[root.entity.identifiers]) if root.plural else (values[root.entity.identifier],)
+        asked.append((root, keys, values["use"]))
+    if sum(len(keys) for _, keys, _ in asked) > limits.identifiers:
         raise RequestError(Fault("REQUEST_TOO_LARGE"))
     claims = []
-    for root, (keys, purpose, number) in zip(plan.roots, asked, strict=True):
-        case = await cases.find(identity.department, number) if len(number) <= MAX_NUMBER else None
-        service, refusal = _proved(case, identity, services, now)
-        subjects: frozenset[tuple[str, str]] = frozenset()
-        if case is not None and refusal is None:
-            subjects = frozenset((subject.entity, subject.identifier) for subject in case.subjects)
-        refusals = {
-            key: refusal or _NOT_A_SUBJECT for key in keys if refusal or (root.entity.name, key) not in subjects
-        }
-        claims.append(Claim(root, keys, purpose, number[:MAX_NUMBER], service, subjects, refusals))
+    for root, keys, use in asked:
+        proof = await prove(use["basis"], identity, cases, catalogue, now)
+        refusals = {}
+        for key in keys:
+            if proof.refusal:
+                refusals[key] = proof.refusal
+            elif not proof.scenario and (root.entity.name, key) not in proof.subjects:
+                refusals[key] = _NOT_A_SUBJECT
+        claims.append(Claim(root, keys, Purpose(use["purpose"]), proof, refusals))
     return tuple(claims)
 
 
-def _arguments(
-    root: RootNode, variables: VariableValues, schema: GraphQLSchema
-) -> tuple[tuple[str, ...], Purpose, str]:
-    assert schema.query_type
-    definition = schema.query_type.fields[root.field.name.value]
+def arguments(definition: GraphQLField, node: FieldNode, variables: VariableValues) -> dict[str, Any]:
+    """A field's arguments, coerced; RequestError for those that do not fit."""
     try:
-        values: dict[str, Any] = get_argument_values(definition, root.field, variables, hide_suggestions=True)
+        return get_argument_values(definition, node, variables, hide_suggestions=True)
     except GraphQLError as error:
         raise RequestError(fault_of(error, "VARIABLES_INVALID")) from None
-    keys = tuple(values[root.entity.identifiers]) if root.plural else (values[root.entity.identifier],)
-    use = values["use"]
-    return keys, Purpose(use["purpose"]), str(use["basis"]["case"])
 
 
-def _proved(
-    case: Case | None, identity: Identity, services: Mapping[str, Service], now: datetime
-) -> tuple[Service | None, Decision | None]:
-    """The service item that the case proves, or why it proves nothing."""
-    service = services.get(case.service) if case else None
+async def prove(
+    basis: Mapping[str, Any], identity: Identity, cases: CaseStore, catalogue: Catalogue, now: datetime
+) -> Proof:
+    """What a coerced `BasisInput` proves for this caller."""
+    if name := basis.get("scenario"):
+        return _by_scenario(str(name), identity, catalogue)
+    number = str(basis["case"])
+    case = await cases.find(identity.department, number) if len(number) <= MAX_NUMBER else None
+    return _by_case(number[:MAX_NUMBER], case, identity, catalogue, now)
+
+
+def _by_scenario(name: str, identity: Identity, catalogue: Catalogue) -> Proof:
+    scenario = catalogue.scenarios.get(name)
+    if scenario is None or all(
+        catalogue.services[code].department != identity.department for code in scenario.services
+    ):
+        return Proof("", scenario=name[:_MAX_NAME], refusal=_NO_SCENARIO)
+    return Proof(scenario_basis(name), scenario=name)
+
+
+def _by_case(number: str, case: Case | None, identity: Identity, catalogue: Catalogue, now: datetime) -> Proof:
+    service = catalogue.services.get(case.service) if case else None
     if case is None or service is None or service.department != identity.department:
-        return None, _UNKNOWN
+        return Proof("", number, refusal=_UNKNOWN)
     state = case.state(now)
-    if state is CaseState.CLOSED:
-        return None, _CLOSED
-    if state is CaseState.EXPIRED:
-        return None, _EXPIRED
-    return service, None
+    if state is not CaseState.OPEN:
+        return Proof("", number, refusal=_CLOSED if state is CaseState.CLOSED else _EXPIRED)
+    subjects = frozenset((subject.entity, subject.identifier) for subject in case.subjects)
+    return Proof(service_basis(service.code), number, service.code, subjects=subjects)
 
 
-def _refusal(rule: str, en: str, zh: str) -> Decision:
-    return Decision(False, rule, Text(en, zh), next_step=NextStep.CHECK_CASE)
+def _refusal(rule: str, en: str, zh: str, step: NextStep = NextStep.CHECK_CASE) -> Decision:
+    return Decision(False, rule, Text(en, zh), next_step=step)
 
 
 _UNKNOWN = _refusal("DENY/CASE/UNKNOWN", "your department has no such case", "本部门没有该受理号的办件")
 _CLOSED = _refusal("DENY/CASE/CLOSED", "the case is closed", "该办件已办结")
 _EXPIRED = _refusal("DENY/CASE/EXPIRED", "the case has expired", "该办件已过期")
 _NOT_A_SUBJECT = _refusal("DENY/CASE/SUBJECT", "the case has no such subject", "查询对象不是该办件的当事人")
+_NO_SCENARIO = _refusal(
+    "DENY/SCENARIO/UNKNOWN", "your department has no such scenario", "本部门没有该应用场景", NextStep.APPLY
+)

@@ -96,7 +96,7 @@ class CaseMutations:
         input: Annotated[AcceptCaseInput, strawberry.argument(description="受理登记")],  # noqa: A002
     ) -> CaseView | None:
         context = _clerk(info)
-        catalogue = context.line.snapshot.catalogue
+        catalogue = context.snapshot.catalogue
         service = catalogue.services.get(input.service)
         if service is None or service.department != context.identity.department:
             raise FieldFault("SERVICE_UNKNOWN")
@@ -190,7 +190,7 @@ def _subjects(given: list[CaseSubjectInput], service: Service, catalogue: Catalo
 
 
 def _view(case: Case, context: Context) -> CaseView:
-    service = context.line.snapshot.catalogue.services.get(case.service)
+    service = context.snapshot.catalogue.services.get(case.service)
     subjects = [
         CaseSubjectView(
             entity=s.entity, role=s.role, basis=s.basis, masked_identifier=mask(MaskKind.ID_NUMBER, s.identifier)

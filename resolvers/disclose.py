@@ -10,8 +10,8 @@ from datetime import datetime
 from audit.frame import Frame, NodeFrame, SubjectHash
 from audit.ledger import Ledger, LedgerUnavailable
 from policies.identity import Identity
-from resolvers.authorise import Claim
-from resolvers.shape import NodeDisclosure
+from resolvers.disclosures import NodeDisclosure
+from resolvers.restrict import Claimed
 from schema.errors import Fault, RequestError
 
 _LOG = logging.getLogger("onesource.ledger")
@@ -51,7 +51,7 @@ class Recorder:
         document: str = "",
         name: str = "",
         fields: Sequence[str] = (),
-        claims: Sequence[Claim] = (),
+        claims: Sequence[Claimed] = (),
         disclosures: Sequence[Sequence[NodeDisclosure]] = (),
         acts: Sequence[Act] = (),
     ) -> None:
@@ -97,8 +97,10 @@ class Recorder:
         others = [self.hashes.of(entity, identifier) for entity, identifier in act.subjects]
         return NodeFrame(act.field, act.resource, "", "", act.case, act.service, (), (), {}, others)
 
-    def _node(self, node: NodeDisclosure, claim: Claim, hashed: dict[tuple[str, str], str]) -> NodeFrame:
+    def _node(self, node: NodeDisclosure, claim: Claimed, hashed: dict[tuple[str, str], str]) -> NodeFrame:
         def of(entity: str, identifier: str) -> str:
+            if not identifier:  # a search that found nobody
+                return ""
             hashed[entity, identifier] = known = self.hashes.of(entity, identifier)
             return known
 
@@ -108,8 +110,9 @@ class Recorder:
             resource=node.resource,
             subject=node.subject.value,
             purpose=claim.purpose.value,
-            case=claim.case_number,
-            service=claim.service.code if claim.service else "",
+            case=claim.proof.case,
+            service=claim.proof.service,
+            scenario=claim.proof.scenario,
             items=self._numbered(node.resource, node.items),
             rules=node.rules,
             groups={

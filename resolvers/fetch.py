@@ -17,10 +17,18 @@ from datetime import datetime
 
 from aiodataloader import DataLoader, Loader, dispatch_queue_batch
 
-from connectors.contract import INVALID, Connector, FetchRequest, Row, SourceError
-from resolvers.restrict import AllowedEntity, AllowedRelation, AllowedResource, AllowedRoot
+from connectors.contract import INVALID, Condition, Connector, FetchRequest, Request, Row, Rows, SourceError
+from resolvers.restrict import (
+    AllowedEntity,
+    AllowedRelation,
+    AllowedResource,
+    AllowedRoot,
+    AllowedVerification,
+    RowLimits,
+)
+from resolvers.verify import Attempts, Expected
 from schema.catalogue import ItemType, Resource, SubjectClass
-from schema.identifiers import PARSERS
+from schema.identifiers import PARSERS, is_adult
 
 _MAX_LOADERS = 2_000
 _GRACE_SECONDS = 0.1
@@ -28,7 +36,9 @@ _REPORT_SECONDS = 30.0
 _LOG = logging.getLogger("onesource.sources")
 _WORKING: set[asyncio.Task[None]] = set()
 Found = tuple[list[Row], datetime]
+_Cell = AllowedResource | AllowedRelation | AllowedVerification
 _Load = list[asyncio.Future[Found]] | SourceError
+_Name = tuple[str, str, tuple[str, ...], tuple[Condition, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,9 @@ class Fetched:
 
     records: dict[AllowedResource, dict[str, Found]] = field(default_factory=dict)
     links: dict[AllowedRelation, dict[str, list[tuple[SubjectClass, str]]]] = field(default_factory=dict)
-    failures: dict[AllowedResource | AllowedRelation, str] = field(default_factory=dict)
+    failures: dict[_Cell, str] = field(default_factory=dict)
+    verified: dict[AllowedVerification, dict[str, tuple[tuple[str, ...], list[Row]]]] = field(default_factory=dict)
+    """The records that each entity's attempts are judged by, with the items that may be: those whose attempts are not used up."""
 
 
 class _Loader(DataLoader[str, Found]):
@@ -64,21 +76,19 @@ class _Loader(DataLoader[str, Found]):
 
 
 class Loads:
-    """Coalesces loads across concurrent operations: one loader for each (resource, key item, columns)."""
+    """Coalesces loads across concurrent operations: one loader for each (resource, key item, columns, conditions)."""
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self._sources = sources
-        self._loaders: dict[tuple[str, str, tuple[str, ...]], DataLoader[str, Found]] = {}
+        self._loaders: dict[_Name, DataLoader[str, Found]] = {}
         self._reported: dict[tuple[str, str], float] = {}
 
     def begin(
-        self, resource: Resource, key: str, columns: tuple[str, ...], keys: Iterable[str]
+        self, resource: Resource, key: str, columns: tuple[str, ...], where: tuple[Condition, ...], keys: Iterable[str]
     ) -> list[asyncio.Future[Found]]:
         """Begin to load the rows of each key; the futures raise SourceError if the source cannot answer in its time."""
-        source = self._sources.get(resource.department)
-        if source is None:
-            raise SourceError("SOURCE_UNAVAILABLE")
-        loader = self._loader(resource, key, columns, source)
+        source = self.source(resource)
+        loader = self._loader(resource, key, columns, where, source)
         return [loader.load(one) for one in keys]
 
     def _report(self, resource: Resource, code: str, cause: BaseException | None) -> None:
@@ -93,23 +103,40 @@ class Loads:
         """How long to wait for a source that should have given up by itself, in seconds."""
         return self._sources[resource.department].timeout + _GRACE_SECONDS
 
-    def _loader(self, resource: Resource, key: str, columns: tuple[str, ...], source: Source) -> DataLoader[str, Found]:
-        name = (resource.name, key, columns)
+    async def ask(self, resource: Resource, request: Request) -> Rows:
+        """What a source answers to one request, SourceError if it cannot: whatever goes wrong there."""
+        source = self.source(resource)
+        try:
+            async with asyncio.timeout(source.timeout + _GRACE_SECONDS):  # it should have given up by itself
+                return await source.connector.fetch(request)
+        except SourceError as error:
+            self._report(resource, error.code, error.__cause__)
+            raise
+        except TimeoutError as error:
+            self._report(resource, "SOURCE_TIMEOUT", error)
+            raise SourceError("SOURCE_TIMEOUT") from error
+        except Exception as error:  # one broken connector never takes the others down
+            self._report(resource, "SOURCE_UNAVAILABLE", error)
+            raise SourceError("SOURCE_UNAVAILABLE") from error
+
+    def source(self, resource: Resource) -> Source:
+        """Where a resource lives; SourceError if there is no connection to it."""
+        source = self._sources.get(resource.department)
+        if source is None:
+            raise SourceError("SOURCE_UNAVAILABLE")
+        return source
+
+    def _loader(
+        self, resource: Resource, key: str, columns: tuple[str, ...], where: tuple[Condition, ...], source: Source
+    ) -> DataLoader[str, Found]:
+        name = (resource.name, key, columns, where)
         if name not in self._loaders:
             if len(self._loaders) >= _MAX_LOADERS:
                 self._loaders.clear()
 
             async def batch(keys: list[str]) -> list[Found]:
                 distinct = tuple(dict.fromkeys(keys))
-                request = FetchRequest(resource, key, distinct, columns, source.timeout)
-                try:
-                    rows = await source.connector.fetch(request)
-                except SourceError as error:
-                    self._report(resource, error.code, error.__cause__)
-                    raise
-                except Exception as error:  # one broken connector never takes the others down
-                    self._report(resource, "SOURCE_UNAVAILABLE", error)
-                    raise SourceError("SOURCE_UNAVAILABLE") from error
+                rows = await self.ask(resource, FetchRequest(resource, key, distinct, columns, source.timeout, where))
                 by_key: dict[str, list[Row]] = defaultdict(list)
                 for row in rows.rows:
                     by_key[row.key].append(row)
@@ -119,13 +146,23 @@ class Loads:
         return self._loaders[name]
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a fetch holds to: entities across one relation at most, what is expected at verifications and how often it may be tried, and when."""
+
+    records: int
+    expected: Expected
+    attempts: Attempts
+    now: datetime
+
+
 class _Fetch:
     """The fetch of one root: what it may reach, and what was found so far."""
 
-    def __init__(self, loads: Loads, subjects: frozenset[tuple[str, str]], limit: int, fetched: Fetched) -> None:
+    def __init__(self, loads: Loads, subjects: frozenset[tuple[str, str]], bounds: Bounds, fetched: Fetched) -> None:
         self._loads = loads
         self._subjects = subjects
-        self._limit = limit
+        self._bounds = bounds
         self.fetched = fetched
 
     async def entity(self, allowed: AllowedEntity, keys: Sequence[str]) -> None:
@@ -133,35 +170,69 @@ class _Fetch:
         if not keys:
             return
         cells = [c for c in allowed.cells if isinstance(c, AllowedResource | AllowedRelation) and c.allowed]
-        loads = [(cell, self._begin(cell, keys)) for cell in cells]
-        beyond = [self._beyond(cell, load, keys) for cell, load in loads if isinstance(cell, AllowedRelation)]
+        loads = [(cell, *self._begin(cell, keys)) for cell in cells]
+        beyond = [
+            self._beyond(cell, load, reached, keys)
+            for cell, load, reached in loads
+            if isinstance(cell, AllowedRelation)
+        ]
+        beyond += [self._verify(c, keys) for c in allowed.cells if isinstance(c, AllowedVerification) and c.allowed]
         following = asyncio.gather(*beyond) if beyond else None
-        for cell, load in loads:
+        for cell, load, reached in loads:
             if isinstance(cell, AllowedResource):
-                found = await self._found(cell, load, keys)
+                found = await self._found(cell, load, reached, keys)
                 if found is not None:
                     self.fetched.records.setdefault(cell, {}).update(found)
         if following:
             await following
 
-    async def _beyond(self, cell: AllowedRelation, load: _Load, keys: Sequence[str]) -> None:
+    async def _beyond(self, cell: AllowedRelation, load: _Load, reached: Sequence[str], keys: Sequence[str]) -> None:
         """Fetch what is asked of the entities across a relation, as soon as they are known."""
-        found = await self._found(cell, load, keys)
+        found = await self._found(cell, load, reached, keys)
         if found is not None:
-            reached = self._follow(cell, found)
-            await asyncio.gather(*(self.entity(target, identifiers) for target, identifiers in reached))
+            followed = self._follow(cell, found)
+            await asyncio.gather(*(self.entity(target, identifiers) for target, identifiers in followed))
 
-    def _begin(self, cell: AllowedResource | AllowedRelation, keys: Sequence[str]) -> _Load:
+    async def _verify(self, cell: AllowedVerification, keys: Sequence[str]) -> None:
+        """Fetch what the expected values are compared with, of the entities and items whose attempts are not used up."""
+        node, attempts = cell.node, self._bounds.attempts
+        given = self._bounds.expected[node]
+        columns = {f"{node.resource.name}.{name}": name for name in cell.columns if name in given}
+        judged: dict[str, tuple[tuple[str, ...], list[Row]]] = dict.fromkeys(keys, ((), []))
+        if columns:
+            taken = await attempts.take(node.owner, keys, tuple(columns))
+            by_items: dict[tuple[str, ...], list[str]] = defaultdict(list)
+            for key in keys:
+                if items := tuple(name for one, name in columns.items() if (key, one) in taken):
+                    by_items[items].append(key)
+            for items, those in by_items.items():
+                load, reached = self._load(node.resource, node.resource.key or "", items, cell.limits, those)
+                found = await self._found(cell, load, reached, those)
+                if found is None:
+                    await attempts.give_back(node.owner, taken)
+                    return
+                judged |= {key: (items, rows) for key, (rows, _) in found.items()}
+        self.fetched.verified.setdefault(cell, {}).update(judged)
+
+    def _begin(self, cell: AllowedResource | AllowedRelation, keys: Sequence[str]) -> tuple[_Load, Sequence[str]]:
         node = cell.node
+        if isinstance(cell, AllowedResource):
+            return self._load(node.resource, node.resource.key or "", cell.columns, cell.limits, keys)
+        return self._load(node.resource, cell.node.near, (cell.node.far,), cell.limits, keys)
+
+    def _load(
+        self, resource: Resource, key: str, columns: tuple[str, ...], limits: RowLimits, keys: Sequence[str]
+    ) -> tuple[_Load, Sequence[str]]:
+        """Begin to load; the load comes with the keys that it is of: a minor's records are not asked for where only adults' may be read."""
+        if limits.adults and key == resource.key:
+            keys = [one for one in keys if is_adult(one, self._bounds.now)]
         try:
-            if isinstance(cell, AllowedResource):
-                return self._loads.begin(node.resource, node.resource.key or "", cell.columns, keys)
-            return self._loads.begin(node.resource, cell.node.near, (cell.node.far,), keys)
+            return self._loads.begin(resource, key, columns, limits.where, keys), keys
         except SourceError as error:
-            return error
+            return error, keys
 
     async def _found(
-        self, cell: AllowedResource | AllowedRelation, load: _Load, keys: Sequence[str]
+        self, cell: _Cell, load: _Load, reached: Sequence[str], keys: Sequence[str]
     ) -> dict[str, Found] | None:
         """The rows of each key, or None with the failure noted: it costs this cell only."""
         try:
@@ -170,7 +241,8 @@ class _Fetch:
             waiting = [one for one in load if not one.done()]
             if waiting:
                 await asyncio.wait(waiting, timeout=self._loads.patience(cell.node.resource))
-            return {key: _result(one) for key, one in zip(keys, load, strict=True)}
+            found = {key: _result(one) for key, one in zip(reached, load, strict=True)}
+            return found if len(found) == len(keys) else {key: found.get(key, ([], self._bounds.now)) for key in keys}
         except SourceError as error:
             self.fetched.failures[cell] = error.code
             for one in load if isinstance(load, list) else ():
@@ -182,7 +254,7 @@ class _Fetch:
         """The entities on the other side, by subject class, with what may be seen of them."""
         links = {key: self._links(allowed, rows) for key, (rows, _) in found.items()}
         reached = {target for targets in links.values() for target in targets}
-        if len(reached) > self._limit:
+        if len(reached) > self._bounds.records:
             self.fetched.failures[allowed] = "RESULT_TOO_LARGE"
             return []
         self.fetched.links.setdefault(allowed, {}).update(links)
@@ -200,6 +272,8 @@ class _Fetch:
         for row in rows:
             identifier = row.values[0]
             if identifier is None or identifier is INVALID or not _is_identifier(entity.type, identifier):
+                continue
+            if allowed.limits.adults and node.far == node.resource.key and not is_adult(identifier, self._bounds.now):
                 continue
             subject = SubjectClass.SUBJECT if (entity.name, identifier) in self._subjects else reached
             links[subject, identifier] = None
@@ -220,11 +294,11 @@ def _is_identifier(kind: ItemType, value: str) -> bool:
         return False
 
 
-async def fetch(roots: Sequence[AllowedRoot], loads: Loads, limit: int) -> Fetched:
-    """Everything that the restricted roots ask for about their entities; at most `limit` entities across one relation."""
+async def fetch(roots: Sequence[AllowedRoot], loads: Loads, bounds: Bounds) -> Fetched:
+    """Everything that the restricted roots ask for about their entities; ControlUnavailable if attempts cannot be counted."""
     fetched = Fetched()
     work = [
-        _Fetch(loads, root.claim.subjects, limit, fetched).entity(root.allowed, root.claim.granted)
+        _Fetch(loads, root.claim.subjects, bounds, fetched).entity(root.allowed, root.claim.granted)
         for root in roots
         if root.allowed
     ]

@@ -12,7 +12,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -24,30 +25,37 @@ from graphql.pyutils import is_awaitable
 
 from audit.index import Index
 from policies.cases import CaseStore, CaseStoreUnavailable
-from policies.identity import Identity
+from policies.control import Control, ControlUnavailable
+from policies.identity import Identity, Role
+from policies.live import Policy, PolicyUnavailable
 from policies.snapshot import Snapshot
-from resolvers.authorise import authorise
+from resolvers.authorise import Claim, authorise
+from resolvers.cursors import Cursors
 from resolvers.disclose import Act, Recorder
-from resolvers.fetch import Loads, fetch
-from resolvers.operation import Documents, Limits, Operation, fault_of
+from resolvers.explain import asked_about, dry_run
+from resolvers.fetch import Bounds, Loads
+from resolvers.operation import Documents, Limits, Operation, cost_of, fault_of
 from resolvers.plan import Plan, Routes, plan_of, routes
-from resolvers.restrict import AllowedRoot, restrict
-from resolvers.shape import Shaped, Shaper
-from schema.errors import Fault, FieldFault, RequestError, to_graphql
+from resolvers.restrict import restrict
+from resolvers.search import SearchClaim, claim_searches, fetch_all, restrict_searches, shape_searches
+from resolvers.shape import REFERENCE_ONLY, Shaped, Shaper
+from resolvers.verify import Attempts, expectations
+from schema.catalogue import Purpose
+from schema.errors import Fault, FieldFault, RequestError, to_graphql, wordless
 from schema.types import core_schema
 
 _LOG = logging.getLogger("onesource.line")
-CHANNEL = "query"
 _MAX_INTROSPECTIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GraphQL request as it came in: the document's text, variables, the operation's name."""
+    """A GraphQL request as it came in: the document's text, variables, the operation's name; a `dry_run` is explained instead of answered."""
 
     document: str
     variables: Mapping[str, Any]
     name: str | None
+    dry_run: bool = False
 
 
 @dataclass(slots=True)
@@ -69,6 +77,7 @@ class Context:
     identity: Identity
     now: datetime
     line: Line
+    snapshot: Snapshot
     operation_id: str
     acts: list[Act] = field(default_factory=list)
 
@@ -82,45 +91,74 @@ class Context:
             f"{self.operation_id}/{len(self.acts)}",
             self.identity,
             self.now,
-            self.line.snapshot.version,
+            self.snapshot.version,
             "attempted",
             fields=(act.field,),
             acts=(act,),
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms data is shared: who supervises it (a department's slug), and how often one may try to verify."""
+
+    supervisor: str
+    verify_attempts: int
+    verify_days: int
+
+
 class Line:
-    """Answers requests for one catalogue and one policy snapshot."""
+    """Answers requests for one catalogue under the policy in force."""
 
     def __init__(
         self,
         schema: strawberry.Schema,
-        snapshot: Snapshot,
+        policy: Policy,
+        control: Control,
         cases: CaseStore,
         loads: Loads,
         recorder: Recorder,
         index: Index,
         limits: Limits,
+        terms: Terms,
+        cursors: Cursors,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
-        self.snapshot = snapshot
+        """`clock` tells the time of an operation, `new_id` its id."""
+        self.policy = policy
+        self.control = control
         self.cases = cases
         self.recorder = recorder
         self.index = index
+        self.terms = terms
+        self._catalogue = policy.base.catalogue
         self._schema: GraphQLSchema = core_schema(schema)
-        self._routes: Routes = routes(snapshot.catalogue)
+        self._routes: Routes = routes(self._catalogue)
         self._documents = Documents(self._schema, limits)
+        self._cursors = cursors
+        self._clock = clock
+        self._new_id = new_id
         self._loads = loads
-        self._shaper = Shaper(snapshot.catalogue)
+        self._shaper = Shaper(self._catalogue)
         self._limits = limits
         self._introspections: dict[Operation, ExecutionResult] = {}
 
+    @property
+    def supervisor(self) -> str:
+        """The slug of the department that supervises sharing."""
+        return self.terms.supervisor
+
     async def answer(self, request: Request, identity: Identity) -> Answer:
         """The answer to an identified caller's request. Never raises: every failure is an answer without data."""
-        operation_id = str(uuid.uuid4())
-        now = datetime.now(UTC)
+        operation_id = self._new_id()
+        now = self._clock()
         clock = _Clock()
         document = name = ""
         try:
+            if not self.policy.admits(identity):
+                raise RequestError(Fault("IDENTITY_DISABLED"))
+            snapshot = self.policy.snapshot()
             operation = self._documents.operation(request.document, request.name)
             variables = self._documents.variables(operation, request.variables)
             document, name = operation.digest, operation.name or ""
@@ -128,35 +166,75 @@ class Line:
             plan = plan_of(operation, variables, self._routes)
             if plan.acting > self._limits.roots:
                 raise RequestError(Fault("QUERY_TOO_LARGE"))
+            expected = expectations(plan, variables, self._schema, self._catalogue)
             clock.lap("plan")
             claims = await authorise(
-                plan, variables, self._schema, identity, self.cases, self.snapshot.catalogue.services, self._limits, now
+                plan, variables, self._schema, identity, self.cases, self._catalogue, self._limits, now
             )
+            asked = await claim_searches(
+                plan, variables, self._schema, identity, self.cases, self._catalogue, self._limits, now
+            )
+            claimed: tuple[Claim | SearchClaim, ...] = (*claims, *asked)
             clock.lap("authorise")
-            roots = restrict(plan, claims, identity, CHANNEL, self.snapshot, now)
+            roots = restrict(plan, claims, identity, snapshot, now)
+            searches = restrict_searches(asked, identity, snapshot, self._cursors, now)
             clock.lap("decide")
-            fetched = await fetch(roots, self._loads, self._limits.records)
+            if request.dry_run:
+                cost = cost_of(operation, variables), self._limits.cost
+                loads = self._loads if identity.role is Role.DEVELOPER else None
+                found = tuple(zip(asked, searches, strict=True))
+                told = dry_run(plan, roots, found, expected, snapshot, now, cost, loads)
+                return await self._explained(operation_id, identity, now, snapshot, operation, plan, claimed, told)
+            bounds = Bounds(self._limits.records, expected, self._attempts(identity, now), now)
+            fetched, pages = await fetch_all(roots, searches, self._loads, bounds)
             clock.lap("fetch")
-            shaped = self._shaper.shape(roots, fetched)
-            context = Context(identity, now, self, operation_id)
+            shaped = self._shaper.shape(roots, fetched, bounds)
+            shape_searches(asked, searches, pages, self._shaper, self._cursors, shaped, bounds)
+            context = Context(identity, now, self, snapshot, operation_id)
             rest = await self._rest(plan, operation, request, context)
-            body = orjson.dumps(_body(plan, shaped, rest, operation_id))
+            body = orjson.dumps(_body(plan, shaped, rest, claimed, operation_id))
             clock.lap("shape")
             await self.recorder.record(
-                operation_id, identity, now, self.snapshot.version, _outcome(roots, rest),
-                document=document, name=name, fields=plan.rest_fields, claims=claims, disclosures=shaped.disclosures, acts=context.acts,
+                operation_id, identity, now, snapshot.version, _outcome(claimed, rest),
+                document=document, name=name, fields=plan.rest_fields, claims=claimed, disclosures=shaped.disclosures, acts=context.acts,
             )  # fmt: skip
             clock.lap("disclose")
             return Answer(200, body, clock.laps)
-        except RequestError as error:
-            return await self._refused(error, operation_id, identity, now, document, name)
-        except CaseStoreUnavailable:
-            failure = RequestError(Fault("STORE_UNAVAILABLE"))
-            return await self._refused(failure, operation_id, identity, now, document, name)
         except Exception as error:
-            _LOG.error("operation %s failed: %s", operation_id, type(error).__name__, exc_info=_safe(error))
-            failure = RequestError(Fault("INTERNAL"))
+            failure = _failure(error, operation_id)
             return await self._refused(failure, operation_id, identity, now, document, name)
+
+    async def _explained(
+        self, operation_id: str, identity: Identity, now: datetime, snapshot: Snapshot, operation: Operation, plan: Plan,
+        claims: tuple[Claim | SearchClaim, ...], told: Mapping[str, Any],
+    ) -> Answer:  # fmt: skip
+        """What the operation would do, and why, once it is on record; no department is asked. RequestError for what is no query."""
+        if not operation.is_query:
+            raise RequestError(Fault("DRY_RUN_QUERY_ONLY"))
+        body = orjson.dumps({"data": {}, "extensions": {"operationId": operation_id, "dryRun": told}})
+        await self.recorder.record(
+            operation_id, identity, now, snapshot.version, "dry-run", document=operation.digest,
+            name=operation.name or "", fields=plan.rest_fields, claims=claims, disclosures=asked_about(claims),
+        )  # fmt: skip
+        return Answer(200, body)
+
+    async def refuse(self, error: RequestError, identity: Identity, document: str) -> Answer:
+        """The answer to a request that may not run at all; that it was made is on record."""
+        with suppress(PolicyUnavailable):
+            if not self.policy.admits(identity):
+                error = RequestError(Fault("IDENTITY_DISABLED"))
+        return await self._refused(error, self._new_id(), identity, self._clock(), document, "")
+
+    def _attempts(self, identity: Identity, now: datetime) -> Attempts:
+        terms = self.terms
+        return Attempts(
+            self.control,
+            self.recorder.hashes,
+            identity.department,
+            now.timestamp(),
+            terms.verify_attempts,
+            terms.verify_days,
+        )
 
     async def _rest(
         self, plan: Plan, operation: Operation, request: Request, context: Context
@@ -194,11 +272,29 @@ class Line:
         if code != "LEDGER_UNAVAILABLE":
             try:
                 await self.recorder.record(
-                    operation_id, identity, now, self.snapshot.version, code.lower(), document=document, name=name
+                    operation_id, identity, now, self.policy.version, code.lower(), document=document, name=name
                 )
             except RequestError as unavailable:
                 error = unavailable
         return refusal(error, {"operationId": operation_id})
+
+
+def _failure(error: Exception, operation_id: str) -> RequestError:
+    """What ends a request, as the error to answer with; what nobody foresaw is INTERNAL and told to the log only."""
+    if isinstance(error, RequestError):
+        return error
+    for kind, code in _UNAVAILABLE.items():
+        if isinstance(error, kind):
+            return RequestError(Fault(code))
+    _LOG.error("operation %s failed: %s", operation_id, wordless(error))
+    return RequestError(Fault("INTERNAL"))
+
+
+_UNAVAILABLE: dict[type[Exception], str] = {
+    CaseStoreUnavailable: "STORE_UNAVAILABLE",
+    ControlUnavailable: "CONTROL_UNAVAILABLE",
+    PolicyUnavailable: "POLICY_UNAVAILABLE",
+}
 
 
 def refusal(error: RequestError, extensions: Mapping[str, Any] | None = None) -> Answer:
@@ -209,13 +305,15 @@ def refusal(error: RequestError, extensions: Mapping[str, Any] | None = None) ->
     return Answer(error.status, orjson.dumps(body))
 
 
-def _outcome(roots: tuple[AllowedRoot, ...], rest: ExecutionResult | None) -> str:
-    if roots and all(not root.claim.granted for root in roots):
+def _outcome(claims: tuple[Claim | SearchClaim, ...], rest: ExecutionResult | None) -> str:
+    if claims and all(not claim.granted for claim in claims):
         return "denied"
     return "failed" if rest and rest.data is None else "answered"
 
 
-def _body(plan: Plan, shaped: Shaped, rest: ExecutionResult | None, operation_id: str) -> dict[str, Any]:
+def _body(
+    plan: Plan, shaped: Shaped, rest: ExecutionResult | None, claims: tuple[Claim | SearchClaim, ...], operation_id: str
+) -> dict[str, Any]:
     """The response in document order: governed roots beside those of graphql-core."""
     errors = [to_graphql(fault) for fault in shaped.faults]
     data: dict[str, Any] | None = {}
@@ -229,8 +327,16 @@ def _body(plan: Plan, shaped: Shaped, rest: ExecutionResult | None, operation_id
     body: dict[str, Any] = {"data": data}
     if errors:
         body["errors"] = errors
-    body["extensions"] = {"operationId": operation_id}
+    extensions: dict[str, Any] = {"operationId": operation_id}
+    body["extensions"] = extensions
+    if notices := [_notice(claim) for claim in claims if claim.purpose is Purpose.WORK_REFERENCE]:
+        extensions["notices"] = notices
     return body
+
+
+def _notice(claim: Claim | SearchClaim) -> dict[str, Any]:
+    """What marks every record below a root as no basis for a decision (Changsha 31)."""
+    return {"path": [claim.key], "usableAsBasis": False, "notice": REFERENCE_ONLY.as_dict()}
 
 
 def _fault(error: GraphQLError) -> Fault:
@@ -241,18 +347,13 @@ def _fault(error: GraphQLError) -> Fault:
         return Fault(cause.code, path, cause.reason, cause.extra)
     if isinstance(cause, RequestError):
         return Fault(cause.faults[0].code, path)
-    if isinstance(cause, CaseStoreUnavailable):
-        return Fault("STORE_UNAVAILABLE", path)
+    if isinstance(cause, Exception) and (code := _UNAVAILABLE.get(type(cause))):
+        return Fault(code, path)
     if cause is None or isinstance(cause, GraphQLError):
         fault = fault_of(error, "VARIABLES_INVALID")
         return Fault(fault.code, path, fault.reason, locations=fault.locations)
-    _LOG.error("field failed: %s", type(cause).__name__, exc_info=_safe(cause))
+    _LOG.error("field failed: %s", wordless(cause))
     return Fault("INTERNAL", path)
-
-
-def _safe(error: BaseException) -> BaseException:
-    """The error for the log: its type and traceback without its words, which may hold personal data."""
-    return Exception(type(error).__name__).with_traceback(error.__traceback__)
 
 
 class _Clock:

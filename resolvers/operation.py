@@ -1,7 +1,7 @@
 """Parse and validate: a document becomes an `Operation`, once for each text.
 
-Limits hold on the *expanded* tree: its size and depth are summed over the fragments without expanding them, before validation,
-because validation of nested fragments can take exponential time (746 bytes took 0.86 s).
+Limits hold on the *expanded* tree: it is measured (`resolvers.cost`) before validation, because validation of nested fragments can
+take exponential time (746 bytes took 0.86 s).
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
-    SelectionNode,
     SelectionSetNode,
     VariableNode,
     parse,
@@ -33,6 +32,7 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.validation.rules import overlapping_fields_can_be_merged
 
+from resolvers.cost import Cost, Measure
 from schema.errors import CODES, Fault, RequestError, Text
 
 _USE = re.compile(r"\b(UseInput|BasisInput)\b")
@@ -51,20 +51,24 @@ overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one operation: the document's tokens, its fields and levels with fragments expanded, its root fields, the
-    identifiers asked for, and the entities reached across one relation."""
+    """Bounds of one operation: the document's tokens, its fields, levels and aliases with fragments expanded, its fields weighted by list
+    sizes (`cost`), its root fields, the identifiers asked for, and the entities reached across one relation; and whether it may introspect."""
 
     tokens: int = 10_000
     fields: int = 2_000
     depth: int = 20
+    aliases: int = 200
+    cost: int = 50_000
     roots: int = 50
     identifiers: int = 1_000
     records: int = 10_000
+    page: int = 100
+    introspection: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """A valid operation. `conditions` are the Boolean variables that decide which fields it has; `variants` keeps a plan for each of
+    """A valid operation. `cost` is open where the variables tell. `conditions` are the Boolean variables that decide which fields it has; `variants` keeps a plan for each of
     their combinations."""
 
     digest: str
@@ -72,12 +76,18 @@ class Operation:
     definition: OperationDefinitionNode
     document: DocumentNode
     fragments: Mapping[str, FragmentDefinitionNode]
+    cost: Cost
     conditions: tuple[str, ...]
     variants: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     @property
     def is_query(self) -> bool:
         return self.definition.operation is OperationType.QUERY
+
+
+def cost_of(operation: Operation, variables: VariableValues) -> int:
+    """What the operation costs under these variables: its fields, fragments expanded, weighted by list sizes."""
+    return operation.cost.at(variables.coerced)
 
 
 def fault_of(error: GraphQLError, default: str) -> Fault:
@@ -117,17 +127,17 @@ class Documents:
             self._kept.move_to_end(key)
         return operation
 
+    def names(self, text: str) -> tuple[str, ...]:
+        """The names of a document's operations, "" for one without; RequestError if the document is not valid, or one of them may not run."""
+        document, _ = self._valid(text)
+        operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
+        names = tuple(one.name.value if one.name else "" for one in operations)
+        for name in names or ("",):
+            _choose(document, name or None)
+        return names
+
     def _prepare(self, text: str, name: str | None) -> Operation:
-        try:
-            document = parse(text, max_tokens=self._limits.tokens, no_location=False)
-        except GraphQLError as error:
-            raise RequestError(fault_of(error, "GRAPHQL_PARSE_FAILED")) from None
-        except RecursionError:
-            raise RequestError(Fault("QUERY_TOO_DEEP")) from None
-        _bound(document, self._limits)
-        errors = validate(self._schema, document, max_errors=10, hide_suggestions=True)
-        if errors:
-            raise RequestError(*(fault_of(error, "GRAPHQL_VALIDATION_FAILED") for error in errors))
+        document, costs = self._valid(text)
         definition = _choose(document, name)
         fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         return Operation(
@@ -136,11 +146,26 @@ class Documents:
             definition=definition,
             document=document,
             fragments=fragments,
+            cost=costs[id(definition)],
             conditions=_conditions(definition, fragments),
         )
 
+    def _valid(self, text: str) -> tuple[DocumentNode, Mapping[int, Cost]]:
+        """The valid document within its limits, and what each of its operations costs."""
+        try:
+            document = parse(text, max_tokens=self._limits.tokens, no_location=False)
+        except GraphQLError as error:
+            raise RequestError(fault_of(error, "GRAPHQL_PARSE_FAILED")) from None
+        except RecursionError:
+            raise RequestError(Fault("QUERY_TOO_DEEP")) from None
+        costs = _bound(document, self._schema, self._limits)
+        errors = validate(self._schema, document, max_errors=10, hide_suggestions=True)
+        if errors:
+            raise RequestError(*(fault_of(error, "GRAPHQL_VALIDATION_FAILED") for error in errors))
+        return document, costs
+
     def variables(self, operation: Operation, given: Mapping[str, Any]) -> VariableValues:
-        """The operation's variables, coerced; RequestError with each that does not fit."""
+        """The operation's variables, coerced; RequestError with each that does not fit, or where the operation with them costs too much."""
         coerced = get_variable_values(
             self._schema,
             operation.definition.variable_definitions or (),
@@ -149,6 +174,7 @@ class Documents:
             hide_suggestions=True,
         )
         if isinstance(coerced, VariableValues):
+            _afford(cost_of(operation, coerced), self._limits.cost)
             return coerced
         raise RequestError(*(fault_of(error, "VARIABLES_INVALID") for error in coerced))
 
@@ -163,68 +189,40 @@ def _choose(document: DocumentNode, name: str | None) -> OperationDefinitionNode
     return named[0]
 
 
-def _bound(document: DocumentNode, limits: Limits) -> None:
-    """Refuse a document whose expanded tree has too many fields or levels. Cycles are left to validation."""
-    measure = _Measure(document, limits.fields)
+def _bound(document: DocumentNode, schema: GraphQLSchema, limits: Limits) -> Mapping[int, Cost]:
+    """What each operation of the document costs, by its node's id; RequestError for one that is over a limit whatever its variables are."""
+    measure = Measure(document, schema, limits.fields)
+    costs = {}
+    total = 0
     try:
-        total = 0
         for definition in document.definitions:
             if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
-                count, depth = measure.selections(definition.selection_set)
-                total += count
-                if depth > limits.depth:
+                extent = measure.definition(definition)
+                total += extent.fields
+                if extent.depth > limits.depth:
                     raise RequestError(Fault("QUERY_TOO_DEEP"))
+                if extent.aliases > limits.aliases:
+                    raise RequestError(Fault("QUERY_TOO_LARGE", reason=_aliases(limits.aliases)))
+                costs[id(definition)] = extent.cost
+        if measure.introspections and not limits.introspection:
+            raise RequestError(Fault("INTROSPECTION_OFF"))
         if total > 2 * limits.fields or measure.introspections > _MAX_INTROSPECTIONS:
             raise RequestError(Fault("QUERY_TOO_LARGE"))
+        for cost in costs.values():
+            _afford(cost.at({}), limits.cost)
     except RecursionError:
         raise RequestError(Fault("QUERY_TOO_DEEP")) from None
+    return costs
 
 
-class _Measure:
-    """Size and depth of selection sets with their fragments expanded, each fragment measured once.
+def _aliases(most: int) -> Text:
+    return Text(f"more than {most} aliases, fragments expanded", f"展开后别名超过 {most} 个")
 
-    `introspections` counts the introspection fields and the aliases below them: each repeats whole lists of types.
-    """
 
-    def __init__(self, document: DocumentNode, most: int) -> None:
-        self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-        self._most = most
-        self._measured: dict[str, tuple[int, int]] = {}
-        self._open: set[str] = set()
-        self._inside = False
-        self.introspections = 0
-
-    def selections(self, selections: SelectionSetNode | None) -> tuple[int, int]:
-        count = depth = 0
-        for node in selections.selections if selections else ():
-            size, below = self._selection(node)
-            count, depth = count + size, max(depth, below)
-            if count > self._most:
-                raise RequestError(Fault("QUERY_TOO_LARGE"))
-        return count, depth
-
-    def _selection(self, node: SelectionNode) -> tuple[int, int]:
-        if isinstance(node, FieldNode):
-            outside, self._inside = self._inside, self._inside or node.name.value in ("__schema", "__type")
-            self.introspections += self._inside and (not outside or node.alias is not None)
-            size, below = self.selections(node.selection_set)
-            self._inside = outside
-            return size + 1, below + 1
-        if isinstance(node, FragmentSpreadNode):
-            return self._fragment(node.name.value)
-        assert isinstance(node, InlineFragmentNode)
-        return self.selections(node.selection_set)
-
-    def _fragment(self, name: str) -> tuple[int, int]:
-        if name not in self._measured:
-            if name in self._open or name not in self._fragments:
-                return 0, 0
-            self._open.add(name)
-            outside, self._inside = self._inside, self._fragments[name].type_condition.name.value.startswith("__")
-            self._measured[name] = self.selections(self._fragments[name].selection_set)
-            self._inside = outside
-            self._open.discard(name)
-        return self._measured[name]
+def _afford(cost: int, limit: int) -> None:
+    if cost > limit:
+        reason = Text(f"it costs {cost}, the limit is {limit}", f"开销 {cost}，上限 {limit}")
+        raise RequestError(Fault("QUERY_TOO_EXPENSIVE", reason=reason, extra={"cost": cost, "limit": limit}))
 
 
 def _conditions(

@@ -16,43 +16,45 @@ from weakref import WeakKeyDictionary
 
 from connectors.contract import INVALID, Row
 from policies.masks import mask
-from resolvers.fetch import Fetched
+from resolvers.disclosures import (
+    ABSENT,
+    DENIED,
+    EXISTS,
+    FAILED,
+    JOINED,
+    MASKED,
+    RETURNED,
+    NodeDisclosure,
+    of_identifiers,
+    of_records,
+    of_refused,
+)
+from resolvers.fetch import Bounds, Fetched
 from resolvers.plan import (
     ConstantCell,
-    EntityNode,
     IdentifierCell,
     ItemCell,
     Path,
     ProvenanceCell,
     RelationNode,
     ResourceNode,
+    VerificationNode,
 )
-from resolvers.restrict import AllowedEntity, AllowedRelation, AllowedResource, AllowedRoot, denied
-from schema.catalogue import Catalogue, Item, ItemType, MaskKind, SubjectClass
-from schema.errors import Fault
+from resolvers.restrict import (
+    AllowedEntity,
+    AllowedRelation,
+    AllowedResource,
+    AllowedRoot,
+    AllowedVerification,
+    denied,
+)
+from resolvers.verdicts import Verdicts
+from schema.catalogue import Catalogue, Item, ItemType, MaskKind, Purpose, Resource
+from schema.errors import Fault, Text
 from schema.formats import CHINA
 
-RETURNED, ABSENT, MASKED, DENIED, FAILED, JOINED = "R", "A", "M", "D", "F", "J"
-"""Outcomes of an item: its value was returned, there was none, it was masked, denied, could not be had; it was used to follow a relation."""
-
 _MAX_INT = 2**31
-
-
-@dataclass(frozen=True, slots=True)
-class NodeDisclosure:
-    """What one node disclosed: `groups` maps the items' outcomes (a letter each) to the entities whose records had them.
-
-    `others` are identifiers of further data subjects that the returned values named, as (entity, identifier).
-    """
-
-    path: Path
-    resource: str
-    subject: SubjectClass
-    items: tuple[str, ...]
-    rules: tuple[str, ...]
-    groups: dict[str, list[str]]
-    entity: str
-    others: frozenset[tuple[str, str]] = frozenset()
+_Sourced = ResourceNode | RelationNode | VerificationNode
 
 
 @dataclass(slots=True)
@@ -62,6 +64,13 @@ class Shaped:
     data: dict[str, Any] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     disclosures: list[list[NodeDisclosure]] = field(default_factory=list)
+
+
+REFERENCE_ONLY = Text(
+    "work reference: not to be used as a basis for a decision",
+    "仅供工作参考，不得作为行政行为依据",
+)
+"""What marks every record that is shown as a work reference (Changsha 31, Xianning 15)."""
 
 
 class _Names(dict[str, Any]):
@@ -80,12 +89,12 @@ class Shaper:
         self._layouts: WeakKeyDictionary[AllowedResource, _Layout] = WeakKeyDictionary()
         self._entity_of = {entity.type: entity.name for entity in catalogue.entities.values()}
 
-    def shape(self, roots: Sequence[AllowedRoot], fetched: Fetched) -> Shaped:
+    def shape(self, roots: Sequence[AllowedRoot], fetched: Fetched, bounds: Bounds) -> Shaped:
         """The answer to these roots from what was fetched for them."""
         shaped = Shaped()
         for root in roots:
-            work = _Shaping(self, fetched, shaped.faults)
             node, claim = root.claim.root, root.claim
+            work = _Shaping(self, fetched, shaped.faults, claim.purpose, bounds)
             values: list[dict[str, Any] | None] = []
             for number, key in enumerate(claim.keys):
                 path: Path = (node.key, number) if node.plural else (node.key,)
@@ -97,10 +106,35 @@ class Shaper:
             shaped.data[node.key] = values if node.plural else values[0]
             refused = [key for key in dict.fromkeys(claim.keys) if key in claim.refusals]
             if refused:
-                work.disclosures += _refused(node.target, refused, claim.refusals)
+                work.disclosures += of_refused(node.target, refused, claim.refusals)
             shaped.disclosures.append([*work.disclosures, *work.finished()])
         shaped.faults = _once(shaped.faults)
         return shaped
+
+    def records(
+        self,
+        allowed: AllowedResource,
+        rows: Sequence[Row],
+        fetched_at: datetime,
+        purpose: Purpose,
+        faults: list[Fault],
+        bounds: Bounds,
+    ) -> tuple[list[dict[str, Any] | None], list[NodeDisclosure]]:
+        """The records of one place of a search, and what they disclose."""
+        work = _Shaping(self, Fetched(), faults, purpose, bounds)
+        noted = work.note_node(allowed)
+        shown = [work.record(noted, row, row.key, fetched_at) for row in rows]
+        return list(shown), work.finished()
+
+    def failed(self, code: str, path: Path, resource: Resource) -> Fault:
+        """The fault of a resource whose source could not answer, with whom to turn to."""
+        department = self._catalogue.departments[resource.department]
+        extra = {"resource": resource.name, "provider": department.title, "contact": department.contact}
+        return Fault(code, path, extra=extra)
+
+    def entity_of(self, kind: ItemType) -> str:
+        """The entity that identifiers of this type denote; empty for what is no identifier."""
+        return self._entity_of.get(kind, "")
 
     def layout(self, allowed: AllowedResource) -> _Layout:
         """The layout of a restricted node, kept as long as the node lives."""
@@ -119,6 +153,7 @@ class Shaper:
         ]
         cells = [(c.key, positions.get(c.item.name)) for c in allowed.node.cells if isinstance(c, ItemCell)]
         named = [(positions[i.name], self._entity_of.get(i.type)) for i in items if i.name in positions]
+        shown = RETURNED if allowed.node.reads else EXISTS
         return _Layout(
             converters=[(index, convert) for index, convert in converters if convert],
             cells=cells,
@@ -126,9 +161,10 @@ class Shaper:
             special=[c for c in allowed.node.cells if not isinstance(c, ItemCell)],
             letters=[positions.get(item.name) for item in items],
             whole="".join(
-                DENIED if n is None else MASKED if allowed.masks[n] else RETURNED
+                DENIED if n is None else MASKED if allowed.masks[n] else shown
                 for n in (positions.get(item.name) for item in items)
             ),
+            shown=shown,
             others_at=[
                 (index, entity)
                 for index, entity in named
@@ -159,7 +195,7 @@ class _Layout:
     """How the records of one restricted node are laid out; made once for the node.
 
     `cells` are (response key, column or None where denied), `aligned` their keys where each stands in its column's place, `special` the cells that hold no item, `letters` the column of each item
-    used, `whole` the outcomes of a record that lacks nothing, `others_at` the columns that name further data subjects.
+    used, `whole` the outcomes of a record that lacks nothing, `shown` that of a value that is there, `others_at` the columns that name further data subjects.
     """
 
     converters: list[tuple[int, Callable[[Any], Any]]]
@@ -168,6 +204,7 @@ class _Layout:
     special: list[ProvenanceCell | ConstantCell]
     letters: list[int | None]
     whole: str
+    shown: str
     others_at: list[tuple[int, str]]
 
 
@@ -185,10 +222,12 @@ class _Noted:
 class _Shaping:
     """The shaping of one root: remembers which nodes were met, so that each reports its faults once."""
 
-    def __init__(self, shaper: Shaper, fetched: Fetched, faults: list[Fault]) -> None:
+    def __init__(self, shaper: Shaper, fetched: Fetched, faults: list[Fault], purpose: Purpose, bounds: Bounds) -> None:
         self._shaper = shaper
         self._fetched = fetched
         self._faults = faults
+        self._usable = purpose is not Purpose.WORK_REFERENCE
+        self._verdicts = Verdicts(fetched, faults, bounds)
         self._noted: dict[AllowedResource, _Noted] = {}
         self._relations: dict[AllowedRelation, dict[str, list[str]]] = {}
         self._identifiers: dict[AllowedEntity, dict[str, list[str]]] = {}
@@ -200,6 +239,10 @@ class _Shaping:
         for cell in allowed.cells:
             if isinstance(cell, AllowedResource):
                 answer[cell.node.key] = self._resource(cell, key, path)
+            elif isinstance(cell, AllowedVerification):
+                code = self._fetched.failures.get(cell)
+                failure = self._shaper.failed(code, cell.node.path, cell.node.resource) if code else None
+                answer[cell.node.key] = self._verdicts.answer(cell, key, failure)
             elif isinstance(cell, AllowedRelation):
                 answer[cell.node.key] = self._relation(cell, key, path)
             elif isinstance(cell, IdentifierCell):
@@ -207,6 +250,14 @@ class _Shaping:
             else:
                 answer[cell.key] = cell.value
         return answer
+
+    def note_node(self, allowed: AllowedResource) -> _Noted:
+        """Begin to note what a node discloses; it reports its faults once."""
+        noted = self._noted[allowed] = _Noted(allowed, self._shaper.layout(allowed), defaultdict(list), set(), set())
+        self._faults += allowed.faults
+        if allowed in self._fetched.failures:
+            self._faults.append(self._failed(self._fetched.failures[allowed], allowed.node))
+        return noted
 
     def _identifier(self, allowed: AllowedEntity, key: str) -> str | None:
         """The identifier of a reached entity, as far as the item that told it may be read."""
@@ -223,13 +274,7 @@ class _Shaping:
         return mask(kind, key) if kind else key
 
     def _resource(self, allowed: AllowedResource, key: str, path: Path) -> Any:
-        noted = self._noted.get(allowed)
-        if noted is None:
-            layout = self._shaper.layout(allowed)
-            noted = self._noted[allowed] = _Noted(allowed, layout, defaultdict(list), set(), set())
-            self._faults += allowed.faults
-            if allowed in self._fetched.failures:
-                self._faults.append(self._failed(self._fetched.failures[allowed], allowed.node))
+        noted = self._noted.get(allowed) or self.note_node(allowed)
         if not allowed.allowed or allowed in self._fetched.failures:
             self._note(noted, None, key, FAILED)
             return None
@@ -238,7 +283,9 @@ class _Shaping:
         if resource.many:
             if not rows:
                 self._note(noted, None, key, ABSENT)
-            return [self._record(noted, row, key, fetched_at) for row in rows]
+            if any(allowed.masks):  # the source has ordered them by what the masks hide
+                rows = sorted(rows, key=lambda row: _visible(row, allowed.masks))
+            return [self.record(noted, row, key, fetched_at) for row in rows]
         if not rows:
             self._note(noted, None, key, ABSENT)
             if allowed.node.resource.name == self._shaper._catalogue.entities[resource.entity or ""].register:
@@ -248,9 +295,9 @@ class _Shaping:
             self._note(noted, None, key, FAILED)
             self._faults.append(Fault("SOURCE_AMBIGUOUS", (*path, allowed.node.key), extra=self._source(allowed.node)))
             return None
-        return self._record(noted, rows[0], key, fetched_at)
+        return self.record(noted, rows[0], key, fetched_at)
 
-    def _record(self, noted: _Noted, row: Row, key: str, fetched_at: datetime) -> dict[str, Any]:
+    def record(self, noted: _Noted, row: Row, key: str, fetched_at: datetime) -> dict[str, Any]:
         layout = noted.layout
         values = list(row.values)
         for index, convert in layout.converters:
@@ -287,6 +334,8 @@ class _Shaping:
             "resourceCode": resource.code,
             "updatedAt": row.updated.isoformat() if row.updated else None,
             "fetchedAt": fetched_at.astimezone(CHINA).isoformat(),
+            "usableAsBasis": self._usable,
+            "notice": None if self._usable else REFERENCE_ONLY.zh,
             "__typename": "Provenance",
         }
         return {name: known[part] for name, part in cell.parts}
@@ -337,7 +386,7 @@ class _Shaping:
             elif values[column] is INVALID:
                 letters.append(FAILED)
             else:
-                letters.append(MASKED if masks[column] else RETURNED)
+                letters.append(MASKED if masks[column] else noted.layout.shown)
         noted.groups["".join(letters)].append(key)
 
     def _invalid(self, noted: _Noted, index: int) -> None:
@@ -350,18 +399,25 @@ class _Shaping:
         extra = {"coordinate": f"{node.resource.name}.{name}", **self._source(node)}
         self._faults += [Fault("SOURCE_VALUE_INVALID", (*node.path, key), extra=extra) for key in keys]
 
-    def _failed(self, code: str, node: ResourceNode | RelationNode) -> Fault:
-        return Fault(code, node.path, extra=self._source(node))
+    def _failed(self, code: str, node: _Sourced) -> Fault:
+        return self._shaper.failed(code, node.path, node.resource)
 
-    def _source(self, node: ResourceNode | RelationNode) -> dict[str, Any]:
-        department = self._shaper._catalogue.departments[node.resource.department]
-        return {"resource": node.resource.name, "provider": department.title, "contact": department.contact}
+    def _source(self, node: _Sourced) -> dict[str, Any]:
+        return self._failed("SOURCE_UNAVAILABLE", node).extra
 
     def finished(self) -> list[NodeDisclosure]:
         """What every node that was met has disclosed."""
-        records = [_disclosure(a, noted.groups, frozenset(noted.others)) for a, noted in self._noted.items()]
-        relations = [_disclosure(a, groups, frozenset()) for a, groups in self._relations.items()]
-        return records + relations + [_told(a, groups) for a, groups in self._identifiers.items()]
+        records = [of_records(a, noted.groups, frozenset(noted.others)) for a, noted in self._noted.items()]
+        relations = [of_records(a, groups, frozenset()) for a, groups in self._relations.items()]
+        identifiers = [of_identifiers(a, groups) for a, groups in self._identifiers.items()]
+        return [*records, *relations, *self._verdicts.finished(), *identifiers]
+
+
+def _visible(row: Row, masks: Sequence[MaskKind | None]) -> tuple[Any, ...]:
+    """The place of a record by its last change and what is shown of it; what is absent stands first."""
+    shown = (mask(kind, value) if kind else value for value, kind in zip(row.values, masks, strict=True))
+    texts = ((value is not None, str(value)) for value in shown)
+    return row.updated is not None, row.updated.isoformat() if row.updated else "", *texts
 
 
 def _once(faults: list[Fault]) -> list[Fault]:
@@ -369,68 +425,3 @@ def _once(faults: list[Fault]) -> list[Fault]:
     return list({(fault.path, fault.code, fault.extra.get("ruleId")): fault for fault in reversed(faults)}.values())[
         ::-1
     ]
-
-
-def _disclosure(
-    allowed: AllowedResource | AllowedRelation, groups: dict[str, list[str]], others: frozenset[tuple[str, str]]
-) -> NodeDisclosure:
-    node = allowed.node
-    if isinstance(node, RelationNode):
-        entity = (node.resource.entity or "") if node.forward else node.relation.to
-    else:
-        entity = node.resource.entity or ""
-    return NodeDisclosure(
-        path=node.path,
-        resource=node.resource.name,
-        subject=allowed.subject,
-        items=allowed.used[0],
-        rules=allowed.used[1],
-        groups=dict(groups),
-        entity=entity,
-        others=others,
-    )
-
-
-def _told(allowed: AllowedEntity, groups: dict[str, list[str]]) -> NodeDisclosure:
-    """What was told by repeating the identifiers of reached entities."""
-    reached = allowed.identifier
-    assert reached
-    return NodeDisclosure(
-        path=allowed.node.path,
-        resource=reached.resource,
-        subject=allowed.subject,
-        items=(reached.item.name,),
-        rules=(reached.decision.rule_id,),
-        groups=dict(groups),
-        entity=allowed.node.entity.name,
-    )
-
-
-def _refused(node: EntityNode, keys: Sequence[str], refusals: dict[str, Any]) -> list[NodeDisclosure]:
-    """What a refused root asked for: every item of it, denied under the basis's rule."""
-    by_rule: dict[str, list[str]] = defaultdict(list)
-    for key in keys:
-        by_rule[refusals[key].rule_id].append(key)
-    asked: list[NodeDisclosure] = []
-    todo: list[tuple[EntityNode, SubjectClass]] = [(node, SubjectClass.SUBJECT)]
-    while todo:
-        place, subject = todo.pop()
-        for cell in place.cells:
-            if isinstance(cell, RelationNode):
-                todo.append((cell.target, subject.then(cell.relation.subject)))
-                names: tuple[str, ...] = (cell.relation.item,)
-            elif isinstance(cell, ResourceNode):
-                names = tuple(item.name for item in cell.items)
-            else:
-                continue
-            for rule, refused in by_rule.items():
-                groups = {DENIED * len(names): list(refused)}
-                rules = (rule,) * len(names)
-                entity = node.entity.name
-                asked.append(NodeDisclosure(cell.path, cell.resource.name, subject, names, rules, groups, entity))
-    if not asked:  # the root alone: that somebody was asked for is on record all the same
-        entity = node.entity.name
-        for rule, refused in by_rule.items():
-            groups = {DENIED: list(refused)}
-            asked.append(NodeDisclosure(node.path, entity, SubjectClass.SUBJECT, (), (rule,), groups, entity))
-    return asked

@@ -93,6 +93,8 @@ class SubjectClass(StrEnum):
     RELATED = "RELATED"
     THIRD_PARTY = "THIRD_PARTY"
 
+    __hash__ = str.__hash__  # an Enum's own is written in Python, and a decision is looked up by it
+
     def then(self, further: SubjectClass) -> SubjectClass:
         """The class of what is `further` away, seen from here: a relative's relative is a third party."""
         order = tuple(SubjectClass)
@@ -114,6 +116,16 @@ class ItemType(StrEnum):
     COMPONENT_CODE = "CityComponentCode"
     CODE = "Code"
     IMAGE = "Base64"
+
+
+class RowCondition(StrEnum):
+    """Which records a rule reaches at all (Hunan ch. 3: "only in part"); the others are as if they were not there.
+
+    OWN_REGION: the record's region lies within the caller's. ADULTS: the record's person is of age.
+    """
+
+    OWN_REGION = "OWN_REGION"
+    ADULTS = "ADULTS"
 
 
 class MaskKind(StrEnum):
@@ -211,6 +223,8 @@ class Item:
     format: str
     values: Mapping[str, str]
     masks: Mapping[Purpose, MaskKind]
+    holds: MaskKind | None
+    """What the text holds, so that masks by grade and purpose find it; None for neither identifier, name, telephone nor address."""
     annex: bool
     description: str
     place: Place
@@ -234,6 +248,15 @@ class Relation:
     inverse_title: str
     inverse_many: bool
     place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a resource may be searched by: items of `where`, of `orderBy`, and those that together identify one record."""
+
+    where: tuple[str, ...]
+    order_by: tuple[str, ...]
+    identity: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +300,12 @@ class Resource:
     updated_format: str
     items: Mapping[str, Item]
     relations: tuple[Relation, ...]
+    rows: frozenset[RowCondition]
+    """Conditions on the records of every rule about this resource."""
+    region: str | None
+    """The item that holds the record's region (GB/T 2260), for OWN_REGION."""
+    search: Search | None
+    """None where the resource can be looked up by its key only."""
     place: Place
 
     @property
@@ -339,6 +368,40 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Scenario:
+    """An application scenario (应用场景) with its minimal set of items (最小够用): Shuangliao 24.
+
+    Departments of the service items named in `services` may use it for `purposes`, through `modes`. A use that fits is authorised directly.
+    """
+
+    name: str
+    title: str
+    basis: str
+    services: tuple[str, ...]
+    purposes: frozenset[Purpose]
+    modes: frozenset[ShareMode]
+    items: tuple[ServiceItemUse, ...]
+    rows: frozenset[RowCondition]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRule:
+    """A mask by grade and purpose: what an item of this grade or a higher one `holds` is masked for `purpose`, by `basis`."""
+
+    purpose: Purpose
+    grade: int
+    holds: frozenset[MaskKind]
+    basis: str
+    place: Place
+
+
+VERIFIABLE_CODES = 50
+"""Codes that a table has at least, if values of it may be verified: who may try few values would learn them by guessing."""
+_UNVERIFIABLE = frozenset({ItemType.BOOLEAN, ItemType.IMAGE})
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """The whole catalogue. `version` is a digest of its content: same content, same version."""
 
@@ -349,6 +412,15 @@ class Catalogue:
     resources: Mapping[str, Resource]
     services: Mapping[str, Service] = field(default_factory=dict)
     overlays: tuple[str, ...] = ()
+    scenarios: Mapping[str, Scenario] = field(default_factory=dict)
+    masks: tuple[MaskRule, ...] = ()
+    """What made masks of items that have none of their own; `Item.masks` has them all."""
+
+    def verifiable(self, item: Item) -> bool:
+        """Whether a value of this item may be verified at all: its table is large enough, it is no yes or no, and no picture."""
+        if item.type is ItemType.CODE:
+            return len(self.codes[item.codes or ""].values) >= VERIFIABLE_CODES
+        return item.type not in _UNVERIFIABLE
 
     def item(self, coordinate: str) -> Item:
         """The item at `Resource.item`; KeyError if there is none."""

@@ -17,6 +17,8 @@ from schema.catalogue import (
     Item,
     ItemType,
     Library,
+    MaskKind,
+    MaskRule,
     OpenClass,
     Purpose,
     Relation,
@@ -30,7 +32,8 @@ from schema.formats import FORMATS, default_format
 from schema.identifiers import IdentifierError, to_credit_code
 from schema.names import RESERVED_ARGUMENTS, RESERVED_ROOTS, SLUG
 from schema.problems import Findings, did_you_mean, shown
-from schema.sharing import MASKABLE, WrittenShare, read_masks, read_share, strictest
+from schema.searches import read_rows, read_search
+from schema.sharing import MASKABLE, WrittenShare, read_mask_rule, read_masks, read_share, strictest
 from schema.yaml_source import Node
 
 UPDATE_CYCLES = ("REALTIME", "DAILY", "WEEKLY", "MONTHLY", "QUARTERLY", "YEARLY", "IRREGULAR")
@@ -84,6 +87,14 @@ def read_codes(node: Node, findings: Findings) -> tuple[CodeTable, ...]:
     tables = tuple(_code_table(fields) for fields in top.each("codes", "code table"))
     top.done()
     return tables
+
+
+def read_mask_rules(node: Node, findings: Findings) -> tuple[MaskRule, ...]:
+    """The masks by grade and purpose of `standards/masks.yaml`."""
+    top = Fields(node, "the file", findings)
+    rules = tuple(read_mask_rule(fields) for fields in top.each("masks", "mask"))
+    top.done()
+    return rules
 
 
 def _department(fields: Fields, slug: str) -> Department:
@@ -264,6 +275,9 @@ def _resource(fields: Fields, slug: str) -> Resource:
         updated_format=updated_format,
         items=items,
         relations=tuple(_relation(relation) for relation in fields.each("relations", "relation")),
+        rows=read_rows(fields),
+        region=fields.optional("region"),
+        search=read_search(fields),
         place=fields.place,
     )
     fields.one_of("update_cycle", resource.update_cycle, UPDATE_CYCLES)
@@ -310,11 +324,14 @@ def _item(fields: Fields, inherited: _Inherited) -> Item:
         format="",
         values=_values(fields),
         masks=read_masks(fields),
+        holds=fields.choice("holds", MaskKind, MaskKind.NAME) if fields.has("holds") else None,
         annex=fields.flag("annex", inherited.annex),
         description=fields.text_or("description", "", prose=True),
         place=fields.place,
     )
     item = replace(item, format=fields.text_or("format", default_format(item.type)))
+    if item.type is ItemType.ID_NUMBER:
+        item = replace(item, holds=MaskKind.ID_NUMBER)
     if fields.findings.sound(item.place, "type"):
         _check_type(fields, item)
     fields.done()
@@ -331,7 +348,7 @@ def _values(fields: Fields) -> Mapping[str, str]:
 
 
 def _check_type(fields: Fields, item: Item) -> None:
-    """Format, codes, values and masks as the type admits them."""
+    """Format, codes, values, masks and `holds` as the type admits them."""
     if item.format not in FORMATS[item.type] and fields.findings.sound(item.place, "format"):
         hint = did_you_mean(item.format, FORMATS[item.type]) or _formats_of(item.type)
         fields.fault("format", "CAT401", f"unknown format {shown(item.format)} of {item.type}", hint)
@@ -342,6 +359,8 @@ def _check_type(fields: Fields, item: Item) -> None:
             fields.fault(key, "CAT402", f"`{key}` on a {item.type}", "make the type Code, or drop it")
     if item.masks and item.type not in MASKABLE:
         fields.fault("masks", "CAT406", f"a mask on a {item.type}")
+    if item.type is not ItemType.STRING and fields.has("holds"):
+        fields.fault("holds", "CAT407", f"`holds` on a {item.type}")
 
 
 def _relation(fields: Fields) -> Relation:

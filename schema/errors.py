@@ -8,7 +8,11 @@ name that the caller could not see in the schema.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
+
+_MAX_PLACES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ CODES: dict[str, Code] = {
     "REQUEST_TOO_LARGE": Code(413, Text("The request is too large.", "请求体过大。"), Text("Send a smaller document or fewer identifiers.", "请缩短查询或减少标识数量。")),
     "REQUEST_MALFORMED": Code(400, Text("The request is not a GraphQL request.", "请求不是有效的 GraphQL 请求。"), Text("Send a JSON object with `query` and, where needed, `variables` and `operationName`.", "请发送含 query（及 variables、operationName）的 JSON 对象。")),
     "BATCHING_DISABLED": Code(400, Text("Several operations in one request are not accepted.", "不接受一次请求提交多个操作。"), Text("Send one operation a request.", "每次请求只提交一个操作。")),
+    "RATE_LIMITED": Code(429, Text("Too many requests.", "请求过于频繁。"), Text("Wait as long as Retry-After says.", "请按 Retry-After 所示时间后重试。")),
     # -- the operation as GraphQL --------------------------------------------------------------------------
     "GRAPHQL_PARSE_FAILED": Code(400, Text("The document is not GraphQL.", "文档不符合 GraphQL 语法。"), Text("See the location given.", "请查看所示位置。")),
     "GRAPHQL_VALIDATION_FAILED": Code(400, Text("The document does not fit the schema.", "文档与模式不符。"), Text("Compare with the schema: `onesource schema print`.", "请对照模式：onesource schema print。")),
@@ -49,6 +54,9 @@ CODES: dict[str, Code] = {
     "OPERATION_UNKNOWN": Code(400, Text("The document has no such operation.", "文档中没有该操作。"), Text("Give operationName, or send a document with one operation.", "请指定 operationName，或只提交一个操作。")),
     "QUERY_TOO_LARGE": Code(400, Text("The document asks for too much, fragments expanded.", "查询展开后过大。"), Text("Ask for fewer fields in one operation.", "请减少一次查询的字段数。")),
     "QUERY_TOO_DEEP": Code(400, Text("The document is nested too deeply.", "查询嵌套过深。"), Text("Ask in several operations.", "请分多次查询。")),
+    "QUERY_TOO_EXPENSIVE": Code(400, Text("The operation costs too much.", "查询开销过大。"), Text("Ask for fewer identifiers, shorter pages or fewer fields below lists.", "请减少标识数量、缩短分页或减少列表下的字段。")),
+    "INTROSPECTION_OFF": Code(400, Text("The schema is not told here.", "此处不提供模式内省。"), Text("Use the published schema: `onesource schema print`.", "请使用已发布的模式：onesource schema print。")),
+    "OPERATION_NOT_REGISTERED": Code(400, Text("Only registered operations run here.", "此处仅执行已登记的操作。"), Text("Register it first: `onesource operations register`.", "请先登记：onesource operations register。")),
     "IDENTIFIER_INVALID": Code(400, Text("An identifier is not valid.", "标识号码无效。"), Text("Correct the number; no department was asked.", "请更正号码；尚未向任何部门查询。")),
     # -- decisions -----------------------------------------------------------------------------------------
     "USE_DENIED": Code(200, Text("This use is not authorised.", "该用途未获授权。"), Text("See reason and next.", "请见 reason 与 next。")),
@@ -57,20 +65,34 @@ CODES: dict[str, Code] = {
     # -- answers that are empty for a reason -----------------------------------------------------------------
     "ENTITY_UNKNOWN": Code(200, Text("The register has no entry under this identifier.", "登记库中无此标识的记录。"), Text("Check the number; if it is right, accept the applicant's paper.", "请核对号码；号码无误的，请收取申请人材料。")),
     "RESULT_TOO_LARGE": Code(200, Text("The answer would have too many records.", "结果记录过多。"), Text("Ask for fewer identifiers or relations at once.", "请减少一次查询的对象。")),
+    "CURSOR_INVALID": Code(200, Text("The cursor is not of this search.", "游标不属于本次检索。"), Text("Search again from the first page: a cursor is good for one caller, use, question and policy version.", "请从第一页重新检索：游标仅对同一用户、用途、条件和策略版本有效。")),
     # -- sources -------------------------------------------------------------------------------------------
     "SOURCE_UNAVAILABLE": Code(200, Text("The department's source cannot be reached.", "部门数据源暂不可用。"), Text("Go on with the rest; accept the applicant's paper for this.", "其余信息可继续使用；此项请先收取申请人材料。")),
     "SOURCE_TIMEOUT": Code(200, Text("The department's source did not answer in time.", "部门数据源响应超时。"), Text("Try again; else accept the applicant's paper for this.", "请重试；仍不可用时请收取申请人材料。")),
     "SOURCE_CHANGED": Code(200, Text("The department's source has lost a table or column.", "部门数据源的表或字段已变更。"), Text("The department's data officer must mend the catalogue or the source.", "请提供部门的数据专员修正目录或数据源。")),
     "SOURCE_VALUE_INVALID": Code(200, Text("The source holds a value that is not of the item's type.", "数据源中的取值与信息项类型不符。"), Text("Report it to the department; accept the applicant's paper for this.", "请向提供部门反馈疑义；此项请先收取申请人材料。")),
     "SOURCE_AMBIGUOUS": Code(200, Text("The source holds several records where there must be one.", "数据源中存在多条应唯一的记录。"), Text("Report it to the department.", "请向提供部门反馈疑义。")),
+    "SOURCE_UNSUPPORTED": Code(200, Text("The department's source cannot answer this exactly.", "部门数据源无法精确执行该查询条件。"), Text("Ask by another item, or look the record up by its identifier.", "请改用其他条件，或按标识查询。")),
     # -- cases ---------------------------------------------------------------------------------------------
     "SERVICE_UNKNOWN": Code(200, Text("Your department has no such service item.", "本部门没有该政务服务事项。"), Text("Use the code of a service item of your acting department.", "请使用本部门事项的编码。")),
     "CASE_UNKNOWN": Code(200, Text("Your department has no such open case.", "本部门没有该办件。"), Text("Check the acceptance number.", "请核对受理号。")),
     "CASE_EXISTS": Code(200, Text("This acceptance number is already in use.", "该受理号已登记。"), Text("Use the open case, or another number.", "请使用已有办件，或更换受理号。")),
     "CASE_INVALID": Code(200, Text("The case cannot be opened like this.", "办件信息不符合要求。"), Text("See reason.", "请见 reason。")),
+    # -- grants and suspensions ------------------------------------------------------------------------------
+    "GRANT_UNKNOWN": Code(200, Text("There is no such grant that concerns your department.", "没有与本部门有关的该授权。"), Text("Check the grant's number.", "请核对授权编号。")),
+    "GRANT_INVALID": Code(200, Text("This cannot be applied for or decided like this.", "共享申请或决定不符合要求。"), Text("See reason.", "请见 reason。")),
+    "GRANT_STATE": Code(200, Text("The grant is not in a state for this.", "授权当前状态不允许此操作。"), Text("Read the grant again and go on from its state.", "请重新查询授权，按其当前状态办理。")),
+    "SUSPENSION_UNKNOWN": Code(200, Text("There is no such suspension that concerns your department.", "没有与本部门有关的该暂停记录。"), Text("Check the suspension's number.", "请核对暂停编号。")),
+    "SUSPENSION_INVALID": Code(200, Text("This cannot be suspended or disabled like this.", "暂停或停用的对象不符合要求。"), Text("See reason.", "请见 reason。")),
+    # -- explaining ----------------------------------------------------------------------------------------
+    "RESOURCE_UNKNOWN": Code(200, Text("The catalogue has no such resource.", "目录中没有该信息资源。"), Text("See docs/catalogue.md for the names.", "名称请见 docs/catalogue.md。")),
+    "DRY_RUN_QUERY_ONLY": Code(400, Text("Only queries can be run dry.", "仅查询可以试运行。"), Text("Leave out extensions.onesource.dryRun, or send a query.", "请去掉 extensions.onesource.dryRun，或改为提交查询。")),
     # -- ourselves -----------------------------------------------------------------------------------------
     "LEDGER_UNAVAILABLE": Code(503, Text("The answer cannot be put on record, so it is withheld.", "无法留痕，结果不予返回。"), Text("Try again; nothing was disclosed.", "请稍后重试；未披露任何信息。")),
     "STORE_UNAVAILABLE": Code(503, Text("The case store cannot be reached.", "办件库暂不可用。"), Text("Try again.", "请稍后重试。")),
+    "IDENTITY_DISABLED": Code(403, Text("This person, token or client is disabled.", "该人员、令牌或客户端已被停用。"), Text("Ask the data bureau.", "请联系数据主管部门。")),
+    "POLICY_UNAVAILABLE": Code(503, Text("Which policy is in force cannot be confirmed, so nothing is decided.", "无法确认现行策略，不作任何授权。"), Text("Try again; nothing was disclosed.", "请稍后重试；未披露任何信息。")),
+    "CONTROL_UNAVAILABLE": Code(503, Text("The control database cannot be reached.", "管控库暂不可用。"), Text("Try again.", "请稍后重试。")),
     "INTERNAL": Code(500, Text("Something went wrong here; nothing was disclosed.", "系统内部错误；未披露任何信息。"), Text("Report the operation id.", "请报告操作编号。")),
 }  # fmt: skip
 """Every code, with its HTTP status, message and hint; `docs/errors.md` is generated from it."""
@@ -107,6 +129,16 @@ class FieldFault(Exception):
         self.code = code
         self.reason = reason
         self.extra = extra
+
+
+def wordless(error: BaseException) -> str:
+    """An error for a log: its type and the places it came through, innermost last.
+
+    Without its words, which may hold personal data or SQL, without lines of source, and without folders.
+    """
+    passed = extract_tb(error.__traceback__)[-_MAX_PLACES:]
+    places = (f"{Path(place.filename).name}:{place.lineno} {place.name}" for place in passed)
+    return " > ".join((*places, type(error).__name__))
 
 
 def to_graphql(fault: Fault) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from schema.catalogue import ItemType
-from schema.identifiers import to_citizen_id, to_component_code, to_credit_code, to_unit_number
+from schema.catalogue import Item, ItemType
+from schema.identifiers import PARSERS, to_citizen_id, to_component_code, to_credit_code, to_unit_number
 
 type_error = "not a value of this format"
 CHINA = timezone(timedelta(hours=8))
@@ -151,6 +151,67 @@ FORMATS: dict[ItemType, dict[str, tuple[Convert, Convert]]] = {
 }
 """Formats by type; the first of each is its default."""
 
+ORDERED: dict[ItemType, frozenset[str]] = {
+    ItemType.STRING: frozenset({"text", "trim"}),
+    ItemType.INT: frozenset({"int"}),
+    ItemType.DECIMAL: frozenset({"cents"}),
+    ItemType.BOOLEAN: frozenset({"01"}),
+    ItemType.DATE: frozenset({"iso", "compact", "int", "slash"}),
+    ItemType.DATETIME: frozenset({"compact", "epoch"}),
+    ItemType.ID_NUMBER: frozenset({"18", "15or18"}),
+    ItemType.CREDIT_CODE: frozenset({"text"}),
+    ItemType.UNIT_NUMBER: frozenset({"text"}),
+    ItemType.COMPONENT_CODE: frozenset({"text"}),
+    ItemType.CODE: frozenset({"text"}),
+    ItemType.IMAGE: frozenset(),
+}
+"""Formats whose stored order is the order of the canonical values, where no `values` map comes between (`is_ordered`).
+
+`trim` without its blanks, citizen numbers by their first 17 digits: these decide the last one.
+"""
+
+SEARCHABLE: dict[ItemType, frozenset[str]] = {
+    **ORDERED,
+    ItemType.BOOLEAN: frozenset({"01", "YN", "是否"}),
+    ItemType.CODE: frozenset({"text", "int"}),
+}
+"""Formats that write a canonical value in forms that are known, so that equality can be asked: `key_forms` has both of `15or18`."""
+
+PREFIXED: dict[ItemType, frozenset[str]] = {
+    ItemType.STRING: frozenset({"text", "trim"}),
+    ItemType.CREDIT_CODE: frozenset({"text"}),
+    ItemType.UNIT_NUMBER: frozenset({"text"}),
+    ItemType.COMPONENT_CODE: frozenset({"text"}),
+    ItemType.CODE: frozenset({"text"}),
+}
+"""Formats whose stored values begin as the canonical ones do, where no `values` map comes between (`is_prefixed`)."""
+
+
+def forms_of(item: Item, value: Any) -> tuple[Any, ...]:
+    """Every way in which the item's source may write the canonical `value`; none if it writes no such value."""
+    if item.values:
+        encode = FORMATS[item.type][item.format][1]
+        return tuple(encode(local) for local, standard in item.values.items() if standard == value)
+    decode, encode = FORMATS[item.type][item.format]
+    try:
+        form = encode(value)
+        if decode(form) != value:
+            return ()
+    except (ValueError, TypeError, ArithmeticError, AttributeError, OSError):
+        return ()
+    return key_forms(item.type, item.format, value) if item.type in PARSERS else (form,)
+
+
+def nearest_form(item: Item, value: Any) -> tuple[Any, int]:
+    """The form nearest to `value` in the order of a format of `ORDERED`, and -1, 0, 1 as it means less, the same, more.
+
+    A moment of half a second lies between two that a source can write. ValueError or TypeError for what is no value of the type.
+    """
+    decode, encode = FORMATS[item.type][item.format]
+    form = encode(value)
+    meant = decode(form)
+    return form, (meant > value) - (meant < value)
+
 
 def key_forms(item_type: ItemType, name: str, value: str) -> tuple[Any, ...]:
     """Every way in which a source of this format may write the canonical identifier `value`."""
@@ -158,6 +219,21 @@ def key_forms(item_type: ItemType, name: str, value: str) -> tuple[Any, ...]:
     if item_type is ItemType.ID_NUMBER:
         forms += [form.lower() for form in forms]
     return tuple(dict.fromkeys(forms))
+
+
+def is_ordered(item: Item) -> bool:
+    """Whether the source can order and compare by this item: the order of what it stores is that of the values."""
+    return item.format in ORDERED[item.type] and not item.values
+
+
+def is_searchable(item: Item) -> bool:
+    """Whether the source can be asked for the records with a given value of this item."""
+    return item.format in SEARCHABLE[item.type]
+
+
+def is_prefixed(item: Item) -> bool:
+    """Whether the source can be asked for what values of this item begin with."""
+    return item.format in PREFIXED.get(item.type, ()) and not item.values
 
 
 def default_format(item_type: ItemType) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 
 from stdnum.cn import ric, uscc
 
@@ -96,3 +96,14 @@ PARSERS: dict[ItemType, Callable[[str], str]] = {
     ItemType.COMPONENT_CODE: to_component_code,
 }
 """The parser of each type of identifier: text in, normalised identifier out, IdentifierError otherwise."""
+
+
+_CHINA = timezone(timedelta(hours=8))
+_OF_AGE = 18
+
+
+def is_adult(number: str, now: datetime) -> bool:
+    """Whether the holder of this normalised citizen identity number is eighteen or older at `now` in China (Civil Code, article 17)."""
+    today = now.astimezone(_CHINA).date()
+    born = (int(number[6:10]) + _OF_AGE, int(number[10:12]), int(number[12:14]))
+    return born <= (today.year, today.month, today.day)

@@ -8,11 +8,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from schema.catalogue import CodeTable, Department, Entity, Item, ItemType, Place, Relation, Resource, Service
+from schema.catalogue import (
+    CodeTable,
+    Department,
+    Entity,
+    Item,
+    ItemType,
+    MaskRule,
+    Place,
+    Relation,
+    Resource,
+    Scenario,
+    Service,
+)
+from schema.names import (
+    RESERVED_ROOTS,
+    RESERVED_TYPES,
+    condition_types,
+    expectation_type,
+    search_field,
+    search_types,
+    verdicts_type,
+    verification_field,
+)
 from schema.overlays import Overlay, check_overlay, narrow
 from schema.problems import Findings, did_you_mean, shown
+from schema.scenarios import check_scenario
+from schema.searches import check_reach, check_search
 from schema.services import check_service
-from schema.sharing import check_share
+from schema.sharing import check_mask_rules, check_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +49,8 @@ class Draft:
     resources: tuple[Resource, ...]
     overlays: tuple[Overlay, ...]
     services: tuple[Service, ...]
+    scenarios: tuple[Scenario, ...]
+    masks: tuple[MaskRule, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +88,10 @@ def lint(draft: Draft, findings: Findings) -> None:
         narrow(index.resources, overlay, findings)
     for service in draft.services:
         check_service(service, index.departments, index.entities, index.resources, findings)
+    services = {service.code: service for service in draft.services}
+    for scenario in draft.scenarios:
+        check_scenario(scenario, services, index.entities, index.resources, findings)
+    check_mask_rules(draft.masks, findings)
 
 
 def _note_doubles(code: str, what: str, words: Iterable[tuple[str, Place]], findings: Findings) -> None:
@@ -75,8 +105,29 @@ def _note_doubles(code: str, what: str, words: Iterable[tuple[str, Place]], find
 
 def _check_type_names(draft: Draft, findings: Findings) -> None:
     owners: list[Entity | CodeTable | Resource] = [*draft.entities, *draft.codes, *draft.resources]
-    names = ((owner.name, findings.where(owner.place, "name")) for owner in owners)
+    names = [(owner.name, findings.where(owner.place, "name")) for owner in owners]
     _note_doubles("CAT210", "type name", names, findings)
+    known = {name for name, _ in names} | RESERVED_TYPES
+    for owner in {owner.name: owner for owner in owners}.values():
+        if not isinstance(owner, Entity):
+            where = findings.where(owner.place, "name")
+            for name in _generated(owner):
+                if name in known:
+                    findings.note(
+                        "CAT210", where, f"{shown(owner.name)} also gives the type {shown(name)}, which is taken"
+                    )
+                known.add(name)
+
+
+def _generated(owner: CodeTable | Resource) -> tuple[str, ...]:
+    """The types that are generated beside the one that has the owner's name."""
+    if isinstance(owner, CodeTable):
+        return tuple(condition_types(owner.name))
+    return (
+        expectation_type(owner.name),
+        verdicts_type(owner.name),
+        *(search_types(owner.name) if owner.search else ()),
+    )
 
 
 def _check_codes(draft: Draft, findings: Findings) -> None:
@@ -98,6 +149,15 @@ def _check_root_fields(draft: Draft, findings: Findings) -> None:
                 where = findings.where(entity.place, key)
                 findings.note("CAT214", where, f"root field {shown(name)} is taken by {seen[name]}")
             seen.setdefault(name, f"`{key}` of {shown(entity.name)}")
+    for resource in draft.resources:
+        name = search_field(resource.field, many=resource.many)
+        if resource.search and (name in seen or name in RESERVED_ROOTS):
+            where = findings.where(resource.place, "field")
+            taken = seen.get(name, "the schema's own")
+            findings.note("CAT214", where, f"root field {shown(name)} of the search is taken by {taken}")
+        if resource.search:
+            seen.setdefault(name, f"the search of {shown(resource.name)}")
+    for entity in draft.entities:
         if entity.identifier and entity.identifier == entity.identifiers:
             where = findings.where(entity.place, "identifiers")
             findings.note("CAT213", where, f"`identifier` and `identifiers` of {shown(entity.name)} are one name")
@@ -114,6 +174,7 @@ def _fields_of_entities(draft: Draft) -> Iterable[tuple[str, str, Place, str]]:
         if resource.entity is None:
             continue
         yield resource.entity, resource.field, resource.place, "field"
+        yield resource.entity, verification_field(resource.name), resource.place, "name"
         for relation in resource.relations:
             yield resource.entity, relation.name, relation.place, "name"
             if relation.inverse is not None:
@@ -160,6 +221,8 @@ def _check_resource(resource: Resource, index: _Index) -> None:
             findings.note("CAT209", where, f"unknown code {shown(code)} in `related` of {label}", hint)
     _check_source(resource, label, index)
     _check_key(resource, index)
+    check_reach(resource, index.entities, findings)
+    check_search(resource, findings)
     for relation in resource.relations:
         _check_relation(relation, resource, index)
 

@@ -10,19 +10,21 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from schema.catalogue import Catalogue, CodeTable, Department, Entity, Place, Resource, Service
-from schema.entries import read_codes, read_department, read_entities
+from schema.catalogue import Catalogue, CodeTable, Department, Entity, MaskRule, Place, Resource, Scenario, Service
+from schema.entries import read_codes, read_department, read_entities, read_mask_rules
 from schema.lint import Draft, lint
 from schema.names import RESERVED_SLUGS, is_slug
 from schema.overlays import Overlay, narrow, read_overlay
 from schema.problems import CatalogueError, Findings, Problem, did_you_mean, shown
+from schema.scenarios import read_scenario, shared_uses
 from schema.services import read_service
+from schema.sharing import with_masks
 from schema.yaml_source import Node, printable_name, read_file
 
 __all__ = ["CatalogueError", "Problem", "check_catalogue", "load_catalogue"]
 
-_FOLDERS = ("standards", "overlays", "services")
-_STANDARDS = ("entities.yaml", "codes.yaml")
+_FOLDERS = ("standards", "overlays", "services", "scenarios")
+_STANDARDS = ("entities.yaml", "codes.yaml", "masks.yaml")
 
 
 def load_catalogue(folder: Path, overlays: Sequence[str] = ()) -> Catalogue:
@@ -56,6 +58,7 @@ def _catalogue(draft: Draft, names: Sequence[str], findings: Findings) -> Catalo
         else:
             place = Place(f"overlays/{printable_name(name)}.yaml", 1)
             findings.note("CAT502", place, f"no overlay {shown(name)}", did_you_mean(name, known))
+    resources = {name: _masked(resource, draft.masks) for name, resource in resources.items()}
     return Catalogue(
         version="",
         departments={department.slug: department for department in draft.departments},
@@ -64,7 +67,14 @@ def _catalogue(draft: Draft, names: Sequence[str], findings: Findings) -> Catalo
         resources=resources,
         services={service.code: service for service in draft.services},
         overlays=tuple(names),
+        scenarios={scenario.name: shared_uses(scenario, resources) for scenario in draft.scenarios},
+        masks=draft.masks,
     )
+
+
+def _masked(resource: Resource, rules: Sequence[MaskRule]) -> Resource:
+    """The resource with the masks that the grades of its items ask for: after the overlays, whose masks go before them."""
+    return replace(resource, items={name: with_masks(item, rules) for name, item in resource.items.items()})
 
 
 def _read(folder: Path, findings: Findings) -> Draft:
@@ -80,7 +90,7 @@ def _read(folder: Path, findings: Findings) -> Draft:
             resources.extend(read.resources)
     if not departments and not findings.problems():
         findings.note("CAT012", Place(".", 1), "no department")
-    entities, standard_codes = _read_standards(folder, findings)
+    entities, standard_codes, masks = _read_standards(folder, findings)
     return Draft(
         tuple(departments),
         entities,
@@ -88,10 +98,14 @@ def _read(folder: Path, findings: Findings) -> Draft:
         tuple(resources),
         _read_overlays(folder, findings),
         _read_services(folder, findings),
+        _read_scenarios(folder, findings),
+        masks,
     )
 
 
-def _read_standards(folder: Path, findings: Findings) -> tuple[tuple[Entity, ...], tuple[CodeTable, ...]]:
+def _read_standards(
+    folder: Path, findings: Findings
+) -> tuple[tuple[Entity, ...], tuple[CodeTable, ...], tuple[MaskRule, ...]]:
     nodes: dict[str, Node] = {}
     for path, file in _files(folder, "standards", findings):
         if path.name not in _STANDARDS:
@@ -101,7 +115,8 @@ def _read_standards(folder: Path, findings: Findings) -> tuple[tuple[Entity, ...
             nodes[path.name] = node
     entities = read_entities(nodes["entities.yaml"], findings) if "entities.yaml" in nodes else ()
     codes = read_codes(nodes["codes.yaml"], findings) if "codes.yaml" in nodes else ()
-    return entities, codes
+    masks = read_mask_rules(nodes["masks.yaml"], findings) if "masks.yaml" in nodes else ()
+    return entities, codes, masks
 
 
 def _read_overlays(folder: Path, findings: Findings) -> tuple[Overlay, ...]:
@@ -124,6 +139,17 @@ def _read_services(folder: Path, findings: Findings) -> tuple[Service, ...]:
             _check_name(service.name, service.place, path, findings)
             services.append(service)
     return tuple(services)
+
+
+def _read_scenarios(folder: Path, findings: Findings) -> tuple[Scenario, ...]:
+    scenarios = []
+    for path, file in _files(folder, "scenarios", findings):
+        node = read_file(path, file, findings)
+        scenario = read_scenario(node, findings) if node else None
+        if scenario:
+            _check_name(scenario.name, scenario.place, path, findings)
+            scenarios.append(scenario)
+    return tuple(scenarios)
 
 
 def _check_name(name: str, place: Place, path: Path, findings: Findings) -> None:

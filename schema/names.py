@@ -14,6 +14,11 @@ MAX_SLUG = 63
 MAX_SQL_BYTES = 63
 """PostgreSQL cuts longer identifiers without a word."""
 
+_SCALARS = (
+    *("String", "Int", "Boolean", "Date", "DateTime", "Decimal"),
+    *("CitizenIdNumber", "UnifiedSocialCreditCode", "RealEstateUnitNumber", "CityComponentCode"),
+)
+
 RESERVED_TYPES = frozenset(
     {
         *("Query", "Mutation", "Subscription"),
@@ -22,7 +27,12 @@ RESERVED_TYPES = frozenset(
         *("Provenance", "Case", "CaseInput", "CaseSubject", "Use", "UseInput", "Basis", "BasisInput", "AuditLine"),
         *("AuditPage", "DataSubjectInput", "CaseState", "CaseSubjectInput", "AcceptCaseInput"),
         *("Purpose", "ShareClass", "ShareMode", "OpenClass", "Library", "Secrecy", "BasisRank", "SubjectClass"),
-        *("MaskKind", "ItemType", "PageInfo", "Node", "Error"),
+        *("MaskKind", "ItemType", "PageInfo", "Node", "Error", "Verdict", "Direction"),
+        *(f"{scalar}{part}" for scalar in _SCALARS for part in ("Filter", "Choice")),
+        *("Grant", "GrantItem", "GrantStep", "GrantState", "AgreementState", "Decider", "RowCondition"),
+        *("GrantItemInput", "ApplyForGrantInput", "GrantVerdictInput", "DecideGrantInput", "LimitGrantInput"),
+        *("Suspension", "SuspendInput", "Disablement", "DisabledInput", "DisabledKind", "Notice", "NoticeKind"),
+        *("ResourceAccess", "ItemAccess", "ActAccess", "Act", "NextStep", "NextAction", "BilingualText"),
     }
 )
 """Types that the schema has of its own, whatever the catalogue says."""
@@ -30,7 +40,24 @@ RESERVED_TYPES = frozenset(
 RESERVED_FIELDS = frozenset({"provenance"})
 """Fields that every governed type has of its own."""
 
-RESERVED_ROOTS = frozenset({"audit", "auditLines", "case", "cases", "catalogue", "disclosures", "node", "nodes"})
+RESERVED_ROOTS = frozenset(
+    {
+        "audit",
+        "auditLines",
+        "case",
+        "cases",
+        "catalogue",
+        "disclosures",
+        "node",
+        "nodes",
+        "grant",
+        "grants",
+        "suspensions",
+        "disablements",
+        "notices",
+        "access",
+    }
+)
 """Root fields that the schema has of its own."""
 
 RESERVED_ARGUMENTS = frozenset({"use"})
@@ -51,3 +78,51 @@ def is_sql_name(text: str, *, qualified: bool) -> bool:
 def is_slug(text: str) -> bool:
     """True for lower-case words joined by single hyphens, at most 63 characters."""
     return len(text) <= MAX_SLUG and SLUG.fullmatch(text) is not None
+
+
+def verification_field(resource: str) -> str:
+    """The field of an entity that verifies values of this resource."""
+    return f"verify{resource}"
+
+
+def expectation_type(resource: str) -> str:
+    """The input type of the values to be verified against this resource."""
+    return f"{resource}Expectation"
+
+
+def verdicts_type(resource: str) -> str:
+    """The type of the verdicts on values of this resource."""
+    return f"{resource}Verdicts"
+
+
+def search_field(field: str, *, many: bool) -> str:
+    """The root field that searches a resource: its edge's name in the plural, which that of a to-many edge is already."""
+    if many:
+        return field
+    if field.endswith("y") and field[-2:-1] not in "aeiou":
+        return f"{field[:-1]}ies"
+    return f"{field}es" if field.endswith(("s", "x", "ch", "sh")) else f"{field}s"
+
+
+def connection_type(resource: str) -> str:
+    """The type of a page of this resource's records."""
+    return f"{resource}Connection"
+
+
+def edge_type(resource: str) -> str:
+    """The type of one record of a page with its place."""
+    return f"{resource}Edge"
+
+
+def search_types(resource: str) -> tuple[str, ...]:
+    """Every type that the search of this resource needs."""
+    return (
+        connection_type(resource),
+        edge_type(resource),
+        *(f"{resource}{part}" for part in ("Filter", "Order", "OrderBy")),
+    )
+
+
+def condition_types(scalar: str) -> tuple[str, str]:
+    """The input types of conditions on a scalar or enum: with order and prefix, and by equality only."""
+    return f"{scalar}Filter", f"{scalar}Choice"

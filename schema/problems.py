@@ -1,7 +1,7 @@
 """What can be wrong with a catalogue: each problem with a stable code, a place, and what to do about it.
 
 Codes are never reused. CAT0 files and YAML, CAT1 shape, CAT2 names and references, CAT3 sharing and law, CAT4 sources,
-CAT5 overlays, CAT6 service items. `docs/catalogue-problems.md` is this table in print (`problems_page`).
+CAT5 overlays, CAT6 service items and scenarios. `docs/catalogue-problems.md` is this table in print (`problems_page`).
 """
 
 from __future__ import annotations
@@ -76,6 +76,27 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "use letters, digits, underscores and Chinese characters, 63 bytes at most",
     ),
     "CAT406": ("A mask is set on a type that cannot be masked.", "mask texts and identifiers only"),
+    "CAT407": (
+        "`holds` is set on a type other than String.",
+        "leave it out: an identity number is known by its type, and other types hold nothing to be masked",
+    ),
+    "CAT408": (
+        "A condition on records asks for what they do not have.",
+        "OWN_REGION needs `region`, ADULTS an entity identified by a CitizenIdNumber",
+    ),
+    "CAT409": (
+        "A region is no division code as GB/T 2260 writes it.",
+        "name a String item of the format `text`",
+    ),
+    "CAT410": ("A search or a region is given to a resource without a source.", "give the source, or drop it"),
+    "CAT411": (
+        "A search names an item that the source cannot be searched or ordered by exactly.",
+        "see the table of formats in docs/catalogue-format.md",
+    ),
+    "CAT412": (
+        "The identity of a search does not identify one record.",
+        "to-one: the key alone; to-many: what tells the records of one key apart",
+    ),
     "CAT502": ("An overlay that is asked for does not exist.", "correct the name, or add overlays/<name>.yaml"),
     "CAT503": ("An overlay widens a share class.", "an overlay only narrows"),
     "CAT504": ("An overlay's line does not state its conflict.", "name the rule that the line contradicts"),
@@ -84,10 +105,20 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "CAT507": ("An overlay replaces a mask by another kind.", "keep the mask that is there"),
     "CAT601": ("A service item knows no applicant.", "add APPLICANT to `service.subjects`"),
     "CAT602": ("A material's purpose is not one of its service item's.", "add it to `service.purposes`"),
+    "CAT603": ("A service item is unknown.", "name a service item by its code"),
+    "CAT604": (
+        "A scenario's purpose is not one of its items' or of its service items'.",
+        "keep the purposes that each item and one of the service items have",
+    ),
+    "CAT605": ("A scenario's mode is not one of its resources'.", "keep the modes that each resource has"),
+    "CAT606": (
+        "A scenario names an item that is not shared.",
+        "take it out: an exception is made by a grant alone (Hunan ch. 3)",
+    ),
 }
 """Code -> meaning, hint."""
 
-REFERENCES = frozenset({"CAT203", "CAT204", "CAT205", "CAT206", "CAT207", "CAT208", "CAT209", "CAT502"})
+REFERENCES = frozenset({"CAT203", "CAT204", "CAT205", "CAT206", "CAT207", "CAT208", "CAT209", "CAT502", "CAT603"})
 """Problems of something that is not found."""
 
 MAX_SHOWN = 80

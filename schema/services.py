@@ -60,7 +60,7 @@ def _material(fields: Fields, service: Fields, purposes: frozenset[Purpose]) -> 
         title=fields.text("title"),
         basis=fields.text("basis"),
         purpose=fields.choice("purpose", Purpose, Purpose.ADMINISTRATIVE_BASIS),
-        uses=tuple(_use(node, fields) for node in fields.nodes("items")),
+        uses=tuple(read_use(node, fields) for node in fields.nodes("items")),
     )
     sound = fields.findings.sound(fields.place, "purpose") and fields.findings.sound(service.place, "purposes")
     if sound and material.purpose not in purposes:
@@ -70,12 +70,12 @@ def _material(fields: Fields, service: Fields, purposes: frozenset[Purpose]) -> 
     return material
 
 
-def _use(node: Node, material: Fields) -> ServiceItemUse:
+def read_use(node: Node, holder: Fields) -> ServiceItemUse:
     """`Resource.item`, or the same with the subject classes it may be read of."""
     if not isinstance(node.value, dict):
-        coordinate = material.check_text("items", node.value)
+        coordinate = holder.check_text("items", node.value)
         return ServiceItemUse(coordinate, frozenset({SubjectClass.SUBJECT}), node.place)
-    fields = Fields(node, "use", material.findings)
+    fields = Fields(node, "use", holder.findings)
     own = frozenset({SubjectClass.SUBJECT})
     subjects = fields.choices("subjects", SubjectClass) if fields.has("subjects") else own
     use = ServiceItemUse(fields.text("item"), subjects, fields.place)
@@ -101,10 +101,11 @@ def check_service(
             findings.note("CAT205", where, f"unknown entity {shown(entity)} of {role}", did_you_mean(entity, entities))
     for material in service.materials:
         for use in material.uses:
-            _check_use(use.coordinate, use.place, resources, findings)
+            check_use(use.coordinate, use.place, resources, findings)
 
 
-def _check_use(coordinate: str, place: Place, resources: Mapping[str, Resource], findings: Findings) -> None:
+def check_use(coordinate: str, place: Place, resources: Mapping[str, Resource], findings: Findings) -> None:
+    """The item at a coordinate exists."""
     name, _, item = coordinate.partition(".")
     if not coordinate:
         return

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from schema.catalogue import BasisRank, ItemType, MaskKind, Place, Purpose, Share, ShareClass
+from schema.catalogue import BasisRank, Item, ItemType, MaskKind, MaskRule, Place, Purpose, Share, ShareClass
 from schema.fields import Fields
 from schema.problems import Findings, did_you_mean, shown
 
@@ -74,6 +74,40 @@ def read_masks(holder: Fields) -> Mapping[Purpose, MaskKind]:
         for key in written.own_keys()
         if _is_purpose(written, key, purposes)
     }
+
+
+def read_mask_rule(fields: Fields) -> MaskRule:
+    """A line of `standards/masks.yaml`."""
+    rule = MaskRule(
+        purpose=fields.choice("purpose", Purpose, Purpose.WORK_REFERENCE),
+        grade=fields.number("grade", 1, 4),
+        holds=fields.choices("holds", MaskKind),
+        basis=fields.text("basis"),
+        place=fields.place,
+    )
+    fields.done()
+    return rule
+
+
+def check_mask_rules(rules: Sequence[MaskRule], findings: Findings) -> None:
+    """What an item holds is masked for a purpose from one grade on, not from two."""
+    first: dict[tuple[Purpose, MaskKind], Place] = {}
+    for rule in rules:
+        if not findings.sound(rule.place, "purpose", "holds"):
+            continue
+        for kind in sorted(rule.holds):
+            line = first.setdefault((rule.purpose, kind), rule.place)
+            if line != rule.place:
+                message = f"the mask of {kind} for {rule.purpose} is given by {line}"
+                findings.note("CAT212", findings.where(rule.place, "holds"), message)
+
+
+def with_masks(item: Item, rules: Sequence[MaskRule]) -> Item:
+    """The item with the masks that its grade asks for; a mask of its own, or of an overlay, stays as it is."""
+    if item.holds is None:
+        return item
+    asked = {rule.purpose: item.holds for rule in rules if item.grade >= rule.grade and item.holds in rule.holds}
+    return replace(item, masks={**asked, **item.masks})
 
 
 def _is_purpose(written: Fields, key: str, purposes: list[str]) -> bool:

@@ -27,6 +27,8 @@ from strawberry.types.scalar import ScalarDefinition
 
 from schema import identifiers
 from schema.catalogue import PURPOSE_TITLES, Catalogue, Entity, Item, ItemType, Purpose, Relation, Resource, ShareClass
+from schema.connections import SearchTypes
+from schema.names import expectation_type, verdicts_type, verification_field
 
 CitizenIdNumber = NewType("CitizenIdNumber", str)
 UnifiedSocialCreditCode = NewType("UnifiedSocialCreditCode", str)
@@ -42,6 +44,20 @@ def titled_enum(python_enum: type[Enum], description: str, titles: Mapping[Any, 
         member.description = titles[member.value]
 
 
+class Verdict(Enum):
+    """What a verification answers (数据校核); never a value."""
+
+    MATCH = "MATCH"
+    MISMATCH = "MISMATCH"
+    ABSENT = "ABSENT"
+    DENIED = "DENIED"
+
+
+titled_enum(
+    Verdict,
+    "校核结果: what a verification answers, never a value (Changsha 31).",
+    {"MATCH": "一致", "MISMATCH": "不一致", "ABSENT": "来源无此信息", "DENIED": "不得校核"},
+)
 titled_enum(Purpose, "使用用途: what the data is used for (Changsha 31).", PURPOSE_TITLES)
 
 
@@ -99,6 +115,10 @@ class BasisInput:
     case: str | None = strawberry.field(
         default=strawberry.UNSET, description="受理号: the acceptance number of an open case of the acting department."
     )
+    scenario: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="应用场景: the name of a scenario of the acting department, for systems (Shuangliao 24).",
+    )
 
 
 @strawberry.input(description="用途与依据: what the data is used for and what proves it (Changsha 31, Xianning 15).")
@@ -114,6 +134,8 @@ class Provenance:
     resource_code: str = strawberry.field(description="信息资源代码")
     updated_at: datetime | None = strawberry.field(description="在来源处最后更新的时间")
     fetched_at: datetime = strawberry.field(description="本次取得的时间")
+    usable_as_basis: bool = strawberry.field(description="可否作为行政依据: false for a work reference (Changsha 31).")
+    notice: str | None = strawberry.field(description="使用提示")
 
 
 _CLASS_TITLES = {
@@ -152,13 +174,53 @@ def _enums(catalogue: Catalogue) -> dict[str, Any]:
     return made
 
 
-def _object(name: str, fields: list[StrawberryField], description: str) -> type:
-    return create_type(name, fields, description=description)
+def _object(name: str, fields: list[StrawberryField], description: str, *, is_input: bool = False) -> type:
+    return create_type(name, fields, description=description, is_input=is_input)
 
 
 def _described(resource: Resource, catalogue: Catalogue) -> str:
     provider = catalogue.departments[resource.department].title
     return f"{resource.title} · {provider} · {resource.code} · {_CLASS_TITLES[resource.share.share_class]}"
+
+
+def _verification(catalogue: Catalogue, resource: Resource, enums: Mapping[str, Any]) -> StrawberryField | None:
+    """The field that verifies values of a resource, with its types; None where nothing of it may be verified."""
+    items = [
+        item
+        for item in resource.items.values()
+        if Purpose.DATA_VERIFICATION in item.purposes and catalogue.verifiable(item)
+    ]
+    if not items:
+        return None
+    expectation = _object(
+        expectation_type(resource.name),
+        [_expected(item, enums) for item in items],
+        f"待校核内容: {resource.title}",
+        is_input=True,
+    )
+    verdicts: Any = _object(
+        verdicts_type(resource.name),
+        [_leaf(item.name, Verdict | None, f"{item.title}: null where no value was given.") for item in items],
+        f"校核结果: {resource.title}",
+    )
+    field = _leaf(
+        verification_field(resource.name), verdicts | None, f"校核: {resource.title}, under DATA_VERIFICATION only."
+    )
+    field.arguments = [
+        StrawberryArgument(
+            python_name="expect",
+            graphql_name="expect",
+            type_annotation=StrawberryAnnotation(expectation),
+            description="待校核内容",
+        )
+    ]
+    return field
+
+
+def _expected(item: Item, enums: Mapping[str, Any]) -> StrawberryField:
+    field = _item_field(item, enums)
+    field.default = strawberry.UNSET
+    return field
 
 
 def _add(owner: type, field: StrawberryField) -> None:
@@ -218,6 +280,8 @@ def governed_types(catalogue: Catalogue) -> list[StrawberryField]:
         )
         for entity in catalogue.entities.values()
     }
+    searches = SearchTypes(_PYTHON_TYPES, enums, _use_argument())
+    roots: list[StrawberryField] = []
     for resource in catalogue.resources.values():
         if not resource.connected or not resource.entity:
             continue
@@ -227,11 +291,16 @@ def governed_types(catalogue: Catalogue) -> list[StrawberryField]:
         resource_type: Any = _object(resource.name, fields, described)
         annotation = (list[resource_type] if resource.many else resource_type) | None
         _add(entities[resource.entity], _leaf(resource.field, annotation, described))
+        if resource.search:
+            roots.append(searches.field(resource, resource_type))
+        if verification := _verification(catalogue, resource, enums):
+            _add(entities[resource.entity], verification)
     for resource in catalogue.resources.values():
         for relation in resource.relations:
             for owner, field in _relation_fields(resource, relation, entities):
                 _add(entities[owner], field)
-    return [root for entity in catalogue.entities.values() for root in _roots(entity, entities[entity.name])]
+    looked_up = [root for entity in catalogue.entities.values() for root in _roots(entity, entities[entity.name])]
+    return looked_up + roots
 
 
 def build_schema(

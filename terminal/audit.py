@@ -19,11 +19,11 @@ from schema.catalogue import Catalogue
 from schema.identifiers import PARSERS, IdentifierError
 from terminal.client import REFUSED, WRONG_USE, ask, err, out, plain, say_errors
 
-_DOCUMENT = """\
+TAIL = """\
 query Tail($first: Int!, $dataSubject: DataSubjectInput, $case: String, $subject: String) {
   auditLines(first: $first, dataSubject: $dataSubject, case: $case, subject: $subject) {
     lines {
-      id at operationId subject department role purpose case dataSubject subjectClass resource item outcome ruleId policyVersion
+      id at operationId subject department role purpose case scenario dataSubject subjectClass resource item outcome ruleId policyVersion
     }
     indexedThrough
     recordedThrough
@@ -48,7 +48,7 @@ def tail(url: str, token: str, variables: Mapping[str, Any], lines: int, follow:
     """Print the newest `lines` in the order in which they happened; with `follow`, what comes after them too."""
     seen: set[str] = set()
     while True:
-        body = ask(url, token, _DOCUMENT, {**variables, "first": 500 if follow else min(500, lines)})
+        body = ask(url, token, TAIL, {**variables, "first": 500 if follow else min(500, lines)})
         page = (body.get("data") or {}).get("auditLines")
         if page is None:
             say_errors(body)
@@ -133,7 +133,7 @@ def _grouped(lines: Sequence[_Line]) -> Iterator[Text]:
         first = group[0]
         digest = hashed.rpartition(":")[2][:8]
         user = f"{first['subject']}@{first['department']}"
-        parts = (_time(first, "%m-%d %H:%M:%S"), user, first["purpose"], first["case"], digest)
+        parts = (_time(first, "%m-%d %H:%M:%S"), user, first["purpose"], first["case"] or first["scenario"], digest)
         head = plain("  ".join(part for part in parts if part))
         head.stylize("bold")
         yield head
@@ -161,7 +161,7 @@ def _table(lines: Sequence[_Line]) -> Table:
             _time(line, "%m-%d %H:%M:%S.%f")[:-3],
             f"{line['subject']}@{line['department']}",
             line["purpose"] or "",
-            line["case"] or "",
+            line["case"] or line["scenario"] or "",
             (line["dataSubject"] or "")[:15],
             _coordinate(line),
             line["outcome"],

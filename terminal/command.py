@@ -9,18 +9,23 @@ import typer
 from rich.markup import escape
 from strawberry.printer import print_schema
 
-from app import catalogue_of, graphql_schema
+from app import graphql_schema
 from demo.issuer import demo_token
 from demo.scene import IDENTITIES
 from policies.identity import Role
-from schema.catalogue import Catalogue, Purpose
-from schema.load import CatalogueError, check_catalogue
+from schema.catalogue import Purpose
+from schema.load import check_catalogue
 from schema.page import catalogue_page
-from settings import FILE, Settings, WrongSettings, load_settings
-from terminal import serving
+from settings import FILE, WrongSettings
+from terminal import operations, serving
 from terminal.audit import data_subject, tail
-from terminal.client import REFUSED, WRONG_USE, address, err, out
+from terminal.client import REFUSED, err, out
+from terminal.grants import grant_command
 from terminal.lookup import lookup as ask_lookup
+from terminal.options import SettingsFile, Token, Url, catalogue_in, settings_of, url_of, wrong
+from terminal.policy import policy_command
+from terminal.shipped import SHIPPED
+from terminal.suspensions import disable, enable, lift, notices, suspend
 
 command = typer.Typer(
     name="onesource",
@@ -35,37 +40,16 @@ command = typer.Typer(
 schema_command = typer.Typer(no_args_is_help=True, help="The GraphQL schema and the catalogue's page.")
 audit_command = typer.Typer(no_args_is_help=True, help="What was disclosed: for the auditor role.")
 command.add_typer(schema_command, name="schema")
+operations_command = typer.Typer(
+    no_args_is_help=True,
+    help="Trusted operations: what runs in production. Offline, in the control database of the settings.",
+)
 command.add_typer(audit_command, name="audit")
-
-SettingsFile = Annotated[Path, typer.Option("--settings", envvar="ONESOURCE_FILE", help="The file of settings.")]
-Token = Annotated[str, typer.Option(envvar="ONESOURCE_TOKEN", help="A bearer token. Demo: `onesource token`.")]
-Url = Annotated[
-    str, typer.Option(envvar="ONESOURCE_URL", help="The service's GraphQL address; default: from the settings.")
-]
-
-
-def _settings(file: Path) -> Settings:
-    try:
-        return load_settings(file)
-    except WrongSettings as error:
-        raise _wrong(error.lines) from None
-
-
-def _catalogue(settings: Settings) -> Catalogue:
-    try:
-        return catalogue_of(settings)
-    except CatalogueError as error:
-        raise _wrong([str(problem) for problem in error.problems]) from None
-
-
-def _wrong(lines: list[str]) -> typer.Exit:
-    for line in lines:
-        typer.echo(line, err=True)
-    return typer.Exit(WRONG_USE)
-
-
-def _url(url: str, settings: Settings) -> str:
-    return address(url) if url else f"{serving.address(settings)}/graphql"
+command.add_typer(operations_command, name="operations")
+command.add_typer(policy_command, name="policy")
+command.add_typer(grant_command, name="grant")
+for _stop in (suspend, lift, disable, enable, notices):
+    command.command()(_stop)
 
 
 @command.command()
@@ -74,11 +58,11 @@ def serve(settings: SettingsFile = Path(FILE)) -> None:
 
     In demo mode it first makes what is missing: an issuer, secrets, a city of 10,000 residents, an open case.
     """
-    loaded = _settings(settings)
+    loaded = settings_of(settings)
     try:
-        serving.serve(loaded, _catalogue(loaded))
+        serving.serve(loaded, catalogue_in(loaded), SHIPPED)
     except WrongSettings as error:
-        raise _wrong(error.lines) from None
+        raise wrong(error.lines) from None
 
 
 @command.command()
@@ -88,10 +72,10 @@ def demo(
     settings: SettingsFile = Path(FILE),
 ) -> None:
     """Build the demo city anew: one database for each department, invented people with valid numbers."""
-    loaded = _settings(settings)
+    loaded = settings_of(settings)
     if not loaded.demo:
-        raise _wrong([f"{settings}: demo = false; the demo city is built in demo mode only"])
-    report = serving.build_demo(loaded, _catalogue(loaded), residents, seed)
+        raise wrong([f"{settings}: demo = false; the demo city is built in demo mode only"])
+    report = serving.build_demo(loaded, catalogue_in(loaded), residents, seed)
     total = sum(report.counts.values())
     out.print(f"{report.residents} 名居民 residents, {total} 条记录 records, {len(report.counts)} 个资源 resources")
 
@@ -104,7 +88,7 @@ def check(
 ) -> None:
     """Lint a catalogue: each problem on one line with code, file, line, what, hint. Exit code 1 if there are any."""
     if folder is None:
-        loaded = _settings(settings)
+        loaded = settings_of(settings)
         folder, overlay = loaded.catalogue.folder, overlay or list(loaded.catalogue.overlays)
     problems = check_catalogue(folder, overlay or ())
     for problem in problems:
@@ -124,12 +108,12 @@ def token(
     settings: SettingsFile = Path(FILE),
 ) -> None:
     """Print a token of the demo's issuer. Only in demo mode, for a service on this machine."""
-    loaded = _settings(settings)
+    loaded = settings_of(settings)
     if not loaded.demo or not serving.is_loopback(loaded.server.host):
-        raise _wrong(["tokens are issued for the demo on 127.0.0.1 only; ask your identity provider"])
-    known = _catalogue(loaded).departments
+        raise wrong(["tokens are issued for the demo on 127.0.0.1 only; ask your identity provider"])
+    known = catalogue_in(loaded).departments
     if department not in known:
-        raise _wrong([f"there is no department {department!r}; one of: {', '.join(known)}"])
+        raise wrong([f"there is no department {department!r}; one of: {', '.join(known)}"])
     scene = serving.scene_of(loaded)
     scene.prepare()
     issued = demo_token(
@@ -164,22 +148,22 @@ def lookup(
 
     Exit code 0 also where only some items were refused, 1 where nothing could be shown.
     """
-    loaded = _settings(settings)
-    ask_lookup(_catalogue(loaded), item, id, purpose, case, _url(url, loaded), token)
+    loaded = settings_of(settings)
+    ask_lookup(catalogue_in(loaded), item, id, purpose, case, url_of(url, loaded), token)
 
 
 @schema_command.command("print")
 def schema_print(settings: SettingsFile = Path(FILE)) -> None:
     """Print the GraphQL schema (SDL) that the catalogue generates."""
-    typer.echo(print_schema(graphql_schema(_catalogue(_settings(settings)))))
+    typer.echo(print_schema(graphql_schema(catalogue_in(settings_of(settings)))))
 
 
 @schema_command.command("catalogue")
 def schema_catalogue(settings: SettingsFile = Path(FILE)) -> None:
     """Print the catalogue's page (docs/catalogue.md): article, resource, item. Without overlays, as the annex has it."""
-    loaded = _settings(settings)
+    loaded = settings_of(settings)
     plain = loaded.model_copy(update={"catalogue": loaded.catalogue.model_copy(update={"overlays": ()})})
-    typer.echo(catalogue_page(_catalogue(plain)), nl=False)
+    typer.echo(catalogue_page(catalogue_in(plain)), nl=False)
 
 
 @audit_command.command("tail")
@@ -202,10 +186,36 @@ def audit_tail(
     Below 150 columns the lines are grouped by operation and data subject; there SHARE/… stands for the rule
     SHARE/<item>/<purpose>, and ×3 for three equal lines.
     """
-    loaded = _settings(settings)
+    loaded = settings_of(settings)
     wanted = {
-        "dataSubject": data_subject(_catalogue(loaded), subject_id) if subject_id else None,
+        "dataSubject": data_subject(catalogue_in(loaded), subject_id) if subject_id else None,
         "case": case or None,
         "subject": user or None,
     }
-    tail(_url(url, loaded), token, wanted, lines, follow, json)
+    tail(url_of(url, loaded), token, wanted, lines, follow, json)
+
+
+@operations_command.command("register")
+def operations_register(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="Files, or folders of *.graphql files.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate only.")] = False,
+    settings: SettingsFile = Path(FILE),
+) -> None:
+    """Trust these documents from now on: all of them, or none if one does not fit the schema or the limits.
+
+    A client then names them: `{"documentId": "sha256:<digest>", "variables": {...}}`. The digest is that of the file's bytes.
+    """
+    loaded = settings_of(settings)
+    try:
+        operations.register(loaded, catalogue_in(loaded), paths, dry_run)
+    except WrongSettings as error:
+        raise wrong(error.lines) from None
+
+
+@operations_command.command("list")
+def operations_list(settings: SettingsFile = Path(FILE)) -> None:
+    """Show the trusted operations: name and digest."""
+    try:
+        operations.show(settings_of(settings))
+    except WrongSettings as error:
+        raise wrong(error.lines) from None

@@ -8,7 +8,7 @@ import json
 import logging
 import socket
 import sys
-import traceback
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from app import Rooms, application, compose
 from demo.city import CityReport
 from demo.scene import IDENTITIES, LOOKUP, QUERY, Scene, open_case, variables
 from schema.catalogue import Catalogue
+from schema.errors import wordless
 from settings import Settings
 from terminal.client import WRONG_USE, err, out
 from web.graphiql import GraphiQLPrefill
@@ -66,7 +67,7 @@ def build_demo(settings: Settings, catalogue: Catalogue, residents: int, seed: i
         return scene.build(catalogue, residents, seed, heard)
 
 
-def serve(settings: Settings, catalogue: Catalogue) -> None:
+def serve(settings: Settings, catalogue: Catalogue, shipped: Iterable[str]) -> None:
     """Serve until interrupted. In demo mode on a loopback address only, with everything that it needs made first."""
     host, port = settings.server.host, settings.server.port
     if settings.demo and not is_loopback(host):
@@ -85,7 +86,7 @@ def serve(settings: Settings, catalogue: Catalogue) -> None:
         case = asyncio.run(_demo_case(rooms, report))
         prefill = _prefill(settings, report, case)
         _show_demo(settings, report, case)
-    asgi: ASGIApp = application(rooms, settings, (lambda: prefill))
+    asgi: ASGIApp = application(rooms, settings, (lambda: prefill), shipped)
     if settings.demo:  # the demo's page holds tokens: no other site's name may lead to it
         asgi = TrustedHostMiddleware(asgi, allowed_hosts=[host, "localhost", "127.0.0.1"])
     uvicorn.run(
@@ -183,15 +184,15 @@ def _show_demo(settings: Settings, report: CityReport, case: str) -> None:
 
 
 class _JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the traceback's places without the error's words."""
+    """One JSON object a line: time, level, logger, message, and where an error came through, without its words."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         entry = {"at": at, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
-        if record.exc_info and record.exc_info[0]:
-            kind, _, places = record.exc_info
-            entry["traceback"] = "".join(traceback.format_tb(places)) + kind.__name__
-        return json.dumps(entry, ensure_ascii=False)
+        if record.exc_info and record.exc_info[1]:
+            entry["error"] = wordless(record.exc_info[1])
+        line = json.dumps(entry, ensure_ascii=False)
+        return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in line)
 
 
 def _log_as_json() -> None:

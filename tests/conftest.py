@@ -10,7 +10,8 @@ import pytest
 
 from tests.service import Service, build_small_city, running
 
-for _name in [name for name in os.environ if name.startswith("ONESOURCE_") and name != "ONESOURCE_WRITE_CASES"]:
+_KEPT = ("ONESOURCE_WRITE_CASES", "ONESOURCE_TEST_")
+for _name in [name for name in os.environ if name.startswith("ONESOURCE_") and not name.startswith(_KEPT)]:
     del os.environ[_name]  # the caller's own settings are not the tests'
 
 

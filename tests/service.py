@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -23,12 +25,25 @@ HOUSING = "421200-ZJ-FW-0001"
 """The service item that most tests open cases for: public rental housing, of the department `housing`."""
 
 
-def write_settings(folder: Path, catalogue: Path = ROOT / "catalogue", extra: str = "", overlays: str = "") -> Path:
-    """A settings file in `folder` like the shipped one, over the demo city below `folder`/demo."""
+def write_settings(
+    folder: Path,
+    catalogue: Path = ROOT / "catalogue",
+    extra: str = "",
+    overlays: str = "",
+    changed: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """A settings file in `folder` like the shipped one, over the demo city below `folder`/demo.
+
+    Tests ask faster than people, so rates are out of reach; `changed` then sets names to other values, as they stand in the file.
+    """
     shipped = (ROOT / "onesource.toml").read_text("utf8")
     text = shipped.replace("var/demo/", "demo/").replace('folder = "catalogue"', f'folder = "{catalogue}"')
     if overlays:
         text = text.replace('overlays = ["careful-officer"]', f"overlays = {overlays}")
+    rates = {f"{name}{burst}": "1_000_000" for name in ("subject", "client", "address") for burst in ("", "_burst")}
+    for name, value in (rates | dict(changed)).items():
+        text, found = re.subn(rf"^{name} = [^\s#]+", f"{name} = {value}", text, flags=re.MULTILINE)
+        assert found == 1, f"onesource.toml has {found} settings {name}"
     file = folder / "onesource.toml"
     file.write_text(text + extra, "utf8")
     return file
@@ -51,7 +66,10 @@ class Service:
     def scene(self) -> Scene:
         return Scene(Path(self.settings.identity.jwks).parent.parent)
 
-    def token(self, role: str = "clerk", department: str = "housing", subject: str = "", hours: float = 1) -> str:
+    def token(
+        self, role: str = "clerk", department: str = "housing", subject: str = "", hours: float = 1, **more: str
+    ) -> str:
+        """A token; `more` may have region, client and the token's own name."""
         identity = self.settings.identity
         return demo_token(
             self.scene.issuer,
@@ -61,6 +79,7 @@ class Service:
             department=department,
             role=role,
             hours=hours,
+            **more,
         )
 
     def post(self, content: Any, headers: Mapping[str, str] | None = None, **who: Any) -> Any:
@@ -135,11 +154,12 @@ def running(
     catalogue: Path = ROOT / "catalogue",
     extra: str = "",
     overlays: Sequence[str] | None = None,
+    changed: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Service]:
     """A service in `folder` over a copy of the city built at `city` (the folder given to `build_small_city`)."""
     shutil.copytree(city / "demo", folder / "demo")
     named = "" if overlays is None else str(list(overlays)).replace("'", '"') or "[]"
-    settings = load_settings(write_settings(folder, catalogue, extra, named))
+    settings = load_settings(write_settings(folder, catalogue, extra, named, changed))
     loaded = catalogue_of(settings)
     report = Scene(folder / "demo").report(catalogue_of(load_settings(write_settings(city))))
     assert report

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from schema.catalogue import Catalogue, Item, Library, Purpose, Resource, ShareClass, SubjectClass
+from schema.catalogue import Catalogue, Item, Library, MaskKind, Purpose, Resource, ShareClass, SubjectClass
 from schema.load import load_catalogue
 from schema.page import catalogue_page
 
@@ -165,10 +165,26 @@ def test_overlay_narrows_sensitive_items_and_states_law_and_conflict(careful: Ca
         assert "第十二条" in share.conflict
 
 
-def test_overlay_masks_representatives_for_work_reference_but_shares_them(careful: Catalogue) -> None:
-    item = careful.item("EnterpriseRegistration.legalRepresentativeIdNumber")
+def test_representatives_are_masked_for_work_reference_but_shared(catalogue: Catalogue) -> None:
+    item = catalogue.item("EnterpriseRegistration.legalRepresentativeIdNumber")
     assert item.share.share_class is ShareClass.UNCONDITIONAL
     assert set(item.masks) == {Purpose.WORK_REFERENCE}
+
+
+def test_overlay_masks_telephones_below_the_grade_of_the_table_but_shares_them(
+    catalogue: Catalogue, careful: Catalogue
+) -> None:
+    item = careful.item("SocialOrganization.telephone")
+    assert item.share.share_class is ShareClass.UNCONDITIONAL
+    assert item.masks == {Purpose.WORK_REFERENCE: MaskKind.TELEPHONE}
+    assert catalogue.item("SocialOrganization.telephone").masks == {}
+
+
+def test_overlay_masks_nothing_that_the_table_masks_already(catalogue: Catalogue) -> None:
+    lines = yaml.safe_load((ROOT / "catalogue/overlays/careful-officer.yaml").read_text(encoding="utf-8"))["lines"]
+    masked = [line["object"] for line in lines if "masks" in line]
+    assert masked
+    assert [name for name in masked if catalogue.item(name).masks] == []
 
 
 def test_rental_housing_shows_25_unconditional_items_of_5_departments_under_the_overlay(careful: Catalogue) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,6 +71,16 @@ class SqlKind:
 
 
 KINDS: tuple[Kind, ...] = (MemoryKind(), SqlKind("sqlite", "sqlite:///{folder}/source.db"))
+
+POSTGRES = os.environ.get("ONESOURCE_TEST_POSTGRES")
+POSTGRES_SCHEMA = f"connectors_{os.getpid()}"
+"""Where this process keeps its tables: several may test on one server."""
+
+
+def postgres_kind() -> SqlKind:
+    """A schema of the server that ONESOURCE_TEST_POSTGRES names."""
+    url = sa.make_url(POSTGRES or "").update_query_dict({"options": f"-csearch_path={POSTGRES_SCHEMA}"})
+    return SqlKind("postgresql", url.render_as_string(hide_password=False))
 
 
 def write_table(engine: sa.Engine, resource: Resource, records: Sequence[Record] | None) -> None:

@@ -41,6 +41,7 @@ def item(name: str, kind: ItemType = ItemType.STRING, written: str = "", **chang
         format=written or default_format(kind),
         values={},
         masks={},
+        holds=None,
         annex=False,
         description="",
         place=PLACE,
@@ -81,6 +82,9 @@ def resource(name: str, *items: Item, **changes: Any) -> Resource:
         updated_format="iso",
         items={one.name: one for one in items},
         relations=(),
+        rows=frozenset(),
+        region=None,
+        search=None,
         place=PLACE,
     )
     return replace(made, **changes)

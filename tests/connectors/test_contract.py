@@ -281,10 +281,12 @@ def test_explain_shows_what_is_read_and_no_value(sources: Sources) -> None:
     assert source.explain(request_for(REGISTER, [], "name")) == shown
 
 
-def test_a_source_that_answers_is_healthy_and_promises_nothing_more(sources: Sources) -> None:
-    source = sources.source(REGISTER, [person("a")])
-    assert asyncio.run(source.health())
-    assert source.capabilities() == frozenset()
+def test_a_source_that_answers_is_healthy(sources: Sources) -> None:
+    assert asyncio.run(sources.source(REGISTER, [person("a")]).health())
+
+
+def test_a_source_says_that_it_can_filter_search_and_count(sources: Sources) -> None:
+    assert sources.source(REGISTER, [person("a")]).capabilities() == {"conditions", "search", "count"}
 
 
 def test_many_questions_at_once_are_all_answered(sources: Sources) -> None:

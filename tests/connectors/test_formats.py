@@ -12,8 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.catalogue import ItemType
-from schema.formats import CHINA, FORMATS, decoder, default_format, encoder, key_forms, legacy_id
+from schema.formats import (
+    CHINA,
+    FORMATS,
+    decoder,
+    default_format,
+    encoder,
+    forms_of,
+    is_ordered,
+    is_searchable,
+    key_forms,
+    legacy_id,
+    nearest_form,
+)
 from schema.identifiers import to_citizen_id
+from tests.connectors.resources import item
 
 MOMENTS = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1)).map(lambda m: m.replace(microsecond=0, tzinfo=CHINA))
 IDS = st.builds(
@@ -147,3 +160,45 @@ def test_every_way_of_writing_a_number_is_asked_once() -> None:
         "11010519491231002x",
     }
     assert key_forms(ItemType.CREDIT_CODE, "text", "91420100052019361M") == ("91420100052019361M",)
+
+
+# -- what a source can be asked for ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "written"), [one for one in ROUND_TRIPS if is_searchable(item("value", *one))])
+@given(data=st.data())
+def test_a_searchable_format_is_asked_in_the_form_that_its_source_writes(
+    kind: ItemType, written: str, data: st.DataObject
+) -> None:
+    value = data.draw(VALUES[kind])
+    assert encoder(kind, written, {})(value) in forms_of(item("value", kind, written), value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [one for one in ROUND_TRIPS if is_ordered(item("value", *one)) and one[0] is not ItemType.ID_NUMBER],
+)
+@given(data=st.data())
+def test_an_ordered_format_stores_values_in_their_order(kind: ItemType, written: str, data: st.DataObject) -> None:
+    less, more = sorted([data.draw(VALUES[kind]), data.draw(VALUES[kind])])
+    forms = [nearest_form(item("value", kind, written), value) for value in (less, more)]
+    assert [sign for _, sign in forms] == [0, 0]
+    assert (forms[0][0] < forms[1][0]) == (less < more)
+
+
+def test_a_code_is_asked_in_all_of_the_sources_own_ways() -> None:
+    sex = item("sex", ItemType.CODE, values={"M": "1", "F": "2", "W": "2"})
+    assert [forms_of(sex, code) for code in "129"] == [("M",), ("F", "W"), ()]
+
+
+def test_a_value_that_a_source_cannot_write_has_no_form() -> None:
+    assert forms_of(item("fee", ItemType.DECIMAL, "cents"), Decimal("0.005")) == ()
+    assert forms_of(item("name", written="trim"), "张三 ") == ()
+    assert forms_of(item("born", ItemType.DATE), None) == ()
+
+
+def test_a_value_between_two_that_a_source_can_write_is_compared_with_the_nearest() -> None:
+    fee = item("fee", ItemType.DECIMAL, "cents")
+    assert nearest_form(fee, Decimal("0.005")) == (0, -1)
+    assert nearest_form(fee, Decimal("-0.005")) == (0, 1)
+    assert nearest_form(fee, Decimal("0.01")) == (1, 0)

@@ -229,3 +229,27 @@ def test_the_last_change_is_written_in_the_source_s_format(city: BuiltCity) -> N
             found = database.execute(f'SELECT "{resource.updated}" FROM "{resource.table}"').fetchall()
         moments: list[datetime] = [read(value) for (value,) in found]
         assert all(moment.date() <= TODAY for moment in moments), resource.name
+
+
+def test_identity_of_a_search_identifies_one_record(city: BuiltCity) -> None:
+    searched = [(resource, resource.search) for resource in city.connected if resource.search]
+    assert len(searched) >= 6
+    for resource, search in searched:
+        records = Counter(tuple(row[name] for name in search.identity) for row in city.rows(resource.name))
+        assert records.most_common(1)[0][1] == 1, resource.name
+        assert not any(None in identity for identity in records), resource.name
+
+
+def test_regions_are_division_codes_of_several_counties(city: BuiltCity) -> None:
+    regional = [resource for resource in city.connected if resource.region]
+    assert regional
+    for resource in regional:
+        codes = {row[resource.region or ""] for row in city.rows(resource.name)}
+        assert len(codes) > 1
+        assert all(len(code) == 6 and code.isdigit() and code.startswith("4212") for code in codes)
+
+
+def test_sealed_records_are_of_adults_and_of_minors(city: BuiltCity) -> None:
+    births = [born(row["idNumber"]) for row in city.rows("SealedJuvenileRecord")]
+    of_age = {(TODAY.year - day.year, TODAY.month, TODAY.day) >= (18, day.month, day.day) for day in births}
+    assert of_age == {True, False}

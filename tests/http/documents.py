@@ -52,6 +52,7 @@ REFUSED: dict[str, Callable[[], str]] = {
     "1400 fragments, none used": lambda: "{__typename}" + numbered("fragment f{} on Query{{__typename}}", 1_400),
     "1400 operations": lambda: numbered("query q{}{{__typename}}", 1_400),
     "2100 fields": lambda: "{" + "__typename " * 2_100 + "}",
+    "201 aliases": lambda: "{" + numbered("a{}:__typename", 201) + "}",
     "2100 aliases": lambda: "{" + numbered("a{}:__typename", 2_100) + "}",
     "660 aliased roots": lambda: HEAD + "{" + numbered("a{}:person(idNumber:$id,use:$use){{__typename}}", 660) + "}",
     "51 aliased roots": lambda: HEAD + "{" + numbered("a{}:person(idNumber:$id,use:$use){{__typename}}", 51) + "}",
@@ -87,6 +88,6 @@ ANSWERED: dict[str, Callable[[], str]] = {
     "one comment": lambda: "{__typename}#" + "x" * 900_000,
     "commas": lambda: "{__typename}" + "," * 900_000,
     "new lines": lambda: "{__typename}" + "\n" * 400_000,
-    "1900 aliases": lambda: "{" + numbered("a{}:__typename", 1_900) + "}",
+    "200 aliases": lambda: "{" + numbered("a{}:__typename", 200) + "}",
     "introspection, 2 deep": lambda: "{__schema{types{" + nested("fields{type{", "}}", 2, "name") + "}}}",
 }

@@ -74,9 +74,19 @@ def test_few_aliases_of_introspection_are_allowed(service: Service) -> None:
     assert answer.json()["data"] == {"a": {"n": "Person"}, "b": {"n": "Query"}}
 
 
-def test_items_may_be_aliased_freely(service: Service) -> None:
-    names = [error.code for error in _faults(service, person(numbered("a{}:householdRegistration{{name}}", 900)))]
-    assert names == []
+def test_aliases_are_counted_with_fragments_expanded(service: Service) -> None:
+    ten = " fragment f on Person{" + numbered("a{}:idNumber", 10) + "}"
+    twenty_times = person(numbered("...{{...f}}", 20)) + ten
+    assert [fault.code for fault in _faults(service, person(numbered("a{}:idNumber", 200)))] == []
+    assert [fault.code for fault in _faults(service, twenty_times)] == []
+    for document in (
+        person(numbered("a{}:idNumber", 201)),
+        twenty_times.replace("{...f}", "{x:idNumber ...f}", 1),
+    ):
+        (fault,) = _faults(service, document)
+        assert fault.code == "QUERY_TOO_LARGE"
+        assert fault.reason
+        assert "200 aliases" in fault.reason.en
 
 
 def _faults(service: Service, document: str) -> tuple[Any, ...]:

@@ -57,11 +57,11 @@ def test_long_but_harmless_document_is_answered(service: Service, name: str) -> 
 
 
 def test_widest_allowed_question_is_answered(service: Service, variables: dict[str, Any]) -> None:
-    document = person(numbered("a{}:householdRegistration{{name}}", 990))
+    document = person(numbered("a{}:householdRegistration{{" + "name " * 8 + "}}", 200))
     answer, spent = ask(service, document, variables)
     assert answer.status_code == 200
     records = answer.json()["data"]["person"].values()
-    assert len(records) == 990
+    assert len(records) == 200
     assert {record["name"] for record in records} == {service.examples.applicant.name}
     assert spent < MOST_SECONDS
 

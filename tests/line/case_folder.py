@@ -2,7 +2,8 @@
 
 query.graphql   the document
 variables.json  its variables; `{applicant}` and the like stand for the city's examples and the desk's cases (`desk.py`)
-identity.json   role, department and subject of the caller
+identity.json   role, department and subject of the caller; region, client, token where they matter
+control.json    what departments have decided before (`decided.py`); absent where it is nothing
 response.json   status and body, key order included
 ledger.json     what the operation's frame keeps: outcome, fields, nodes; hashes by whose they are
 plan.txt        the restricted plan: one line for each fetch
@@ -12,18 +13,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from connectors.contract import FetchRequest
+from connectors.contract import CountRequest, FetchRequest, Request
 from tests.line.desk import Desk
 
 CASES = Path(__file__).parent / "cases"
 RESULTS = ("response.json", "ledger.json", "plan.txt")
-_VOLATILE = ("operationId", "fetchedAt")
+_VOLATILE = ("operationId", "fetchedAt", "cursor", "startCursor", "endCursor")
 _HASH = re.compile(r"[0-9a-f]{6}:[0-9a-f]{32}")
+_PERSON = re.compile(r"\d{17}[\dX]", re.ASCII)
+_ID = re.compile(r"\b[GS]\d+\b", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,11 @@ def _filled(value: Any, names: Mapping[str, str]) -> Any:
     return value
 
 
-def results(desk: Desk, asked: Asked) -> dict[str, str]:
-    """What really comes of the question, as the texts of `RESULTS`."""
+def results(desk: Desk, asked: Asked, ids: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """What really comes of the question, as the texts of `RESULTS`; `ids` are the names of grants and suspensions by their ids."""
     desk.fetches.clear()
     response = desk.service.post({"query": asked.document, "variables": asked.variables}, None, **asked.identity)
-    whose = _Whose(desk)
+    whose = _Whose(desk, ids)
     frame = desk.service.frames()[-1]
     return {
         "response.json": _json({"status": response.status_code, "body": whose.named(response.json())}),
@@ -72,8 +76,9 @@ def _json(value: Any) -> str:
 class _Whose:
     """Puts placeholders for identifiers, case numbers and hashes."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, ids: Mapping[str, str]) -> None:
         self._desk = desk
+        self._ids = ids
         self._names = {value: f"{{{name}}}" for name, value in desk.names.items()}
         hashes, entities = desk.service.rooms.line.recorder.hashes, desk.service.catalogue.entities
         self._hashes = {
@@ -89,7 +94,10 @@ class _Whose:
             return [self.named(one) for one in value]
         if key in _VOLATILE and isinstance(value, str):
             return f"{{{key}}}"
-        return self._names.get(value, value) if isinstance(value, str) else value
+        return self._text(value) if isinstance(value, str) else value
+
+    def _text(self, text: str) -> str:
+        return self._names.get(text) or _ID.sub(lambda found: self._ids.get(found[0], found[0]), text)
 
     def ledger(self, frame: Mapping[str, Any]) -> dict[str, Any]:
         """What a frame keeps of its operation's questions, hashes replaced by whose they are."""
@@ -108,12 +116,22 @@ class _Whose:
             "purpose": node["purpose"],
             "case": self.named(node["case"]),
             "service": node["service"],
-            "rules": dict(zip(items, node["rules"], strict=True)),
+            **({"scenario": node["scenario"]} if node.get("scenario") else {}),
+            "rules": self._rules(items, node["rules"]),
             "groups": {letters: [self._whose(one) for one in ones] for letters, ones in node["groups"].items()},
             "others": sorted(self._whose(one) for one in node["others"]),
         }
 
+    def _rules(self, items: Sequence[str], rules: Sequence[str]) -> dict[str, Any]:
+        """The rule of each item; of a search, one for each use of it."""
+        found: dict[str, Any] = {}
+        for item, rule in zip(items, map(self._text, rules), strict=True):
+            found[item] = rule if item not in found else [*_listed(found[item]), rule]
+        return found
+
     def _whose(self, hashed: str) -> str:
+        if not hashed:
+            return "nobody"
         assert _HASH.fullmatch(hashed)
         return self._hashes.get(hashed, "somebody else")
 
@@ -123,6 +141,28 @@ class _Whose:
             yield f"{department}: {_fetch_line(request, self._names)}"
 
 
-def _fetch_line(request: FetchRequest, names: Mapping[str, str]) -> str:
-    keys = ", ".join(sorted(names.get(key, "somebody else") for key in request.keys))
-    return f"{request.resource.name} where {request.key} in ({keys}) -> {', '.join(request.columns)}"
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _fetch_line(request: Request, names: Mapping[str, str]) -> str:
+    where = [f"{c.item} {c.operator} {_values(c.values, names)}" for c in request.where]
+    name = request.resource.name
+    if isinstance(request, FetchRequest):
+        where.insert(0, f"{request.key} in {_values(request.keys, names)}")
+    condition = f" where {' and '.join(where)}" if where else ""
+    if isinstance(request, CountRequest):
+        return f"{name}{condition} -> count"
+    columns = f"{name}{condition} -> {', '.join(request.columns)}"
+    if isinstance(request, FetchRequest):
+        return columns
+    order = ", ".join(f"{one.item} desc" if one.descending else one.item for one in request.order)
+    return f"{columns} order {order} first {request.first}{' after' if request.after else ''}"
+
+
+def _values(values: Sequence[Any], names: Mapping[str, str]) -> str:
+    def shown(value: Any) -> str:
+        kept = names.get(str(value), str(value))
+        return "somebody else" if _PERSON.fullmatch(kept) else kept
+
+    return f"({', '.join(sorted(map(shown, values)))})"

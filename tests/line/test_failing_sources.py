@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import FetchRequest, Rows, SourceError
+from connectors.contract import Request, Rows, SourceError
 from connectors.memory import MemoryConnector
 from tests.line.desk import Desk, sqlite_source
 from tests.service import codes, paths, use
@@ -131,7 +131,7 @@ def test_locked_source_times_out_alone(desk: Desk, tmp_path: Path) -> None:
 class _Stuck(MemoryConnector):
     """A source that does not answer and does not give up."""
 
-    async def fetch(self, request: FetchRequest) -> Rows:
+    async def fetch(self, request: Request) -> Rows:
         await asyncio.sleep(60)
         raise AssertionError("it was waited for")
 
@@ -143,7 +143,7 @@ class _Failing(MemoryConnector):
         super().__init__({})
         self._code = code
 
-    async def fetch(self, request: FetchRequest) -> Rows:
+    async def fetch(self, request: Request) -> Rows:
         raise SourceError(self._code)
 
 

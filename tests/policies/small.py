@@ -7,16 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from policies.decision import Act, Decision, Use
-from policies.identity import Identity, Role
-from policies.rules import ANY, BEGINNING, END, BasisRow, Rules, RuleText, ShareRow
+from policies.identity import Role
+from policies.rules import ANY, FIRST_TIME, LAST_TIME, BasisRow, Rules, RuleText, ShareRow, service_basis
 from policies.snapshot import Snapshot
 from schema.catalogue import (
     BasisRank,
     Catalogue,
     Department,
+    ItemType,
     MaskKind,
     Material,
     Purpose,
+    Scenario,
     Service,
     ServiceItemUse,
     Share,
@@ -45,6 +47,7 @@ REGISTER = resource(
     item("photo", share=CONDITIONAL),
     item("cause", share=NOT_SHARED),
     item("verifiable", purposes=frozenset({Purpose.DATA_VERIFICATION})),
+    item("sealed", ItemType.BOOLEAN, purposes=frozenset({Purpose.DATA_VERIFICATION})),
     item("unneeded"),
     modes=frozenset({ShareMode.ONLINE_QUERY, ShareMode.BATCH_DOWNLOAD}),
 )
@@ -80,6 +83,20 @@ SERVICE = Service(
     ),
     place=PLACE,
 )
+SCENARIO = Scenario(
+    name="review",
+    title="复核",
+    basis="办法第九条",
+    services=(SERVICE.code,),
+    purposes=frozenset({Purpose.ADMINISTRATIVE_BASIS}),
+    modes=frozenset({ShareMode.ONLINE_QUERY}),
+    items=(
+        ServiceItemUse("Register.name", EVERYBODY, PLACE),
+        ServiceItemUse("Register.address", frozenset({SubjectClass.SUBJECT}), PLACE),
+    ),
+    rows=frozenset(),
+    place=PLACE,
+)
 CATALOGUE = Catalogue(
     version="v1",
     departments={slug: department(slug) for slug in ("housing", "taxation")},
@@ -87,7 +104,11 @@ CATALOGUE = Catalogue(
     codes={},
     resources={one.name: one for one in (REGISTER, TAX)},
     services={SERVICE.code: SERVICE},
+    scenarios={SCENARIO.name: SCENARIO},
 )
+
+
+BASIS = service_basis(SERVICE.code)
 
 
 @dataclass(frozen=True)
@@ -101,28 +122,28 @@ class Question:
     role: Role = Role.CLERK
     channel: str = "query"
     purpose: Purpose = Purpose.ADMINISTRATIVE_BASIS
-    service: Service = SERVICE
+    basis: str = BASIS
     now: datetime = NOON
 
     def but(self, **changes: Any) -> Question:
         return replace(self, **changes)
 
     def of(self, snapshot: Snapshot) -> Decision:
-        who = Identity("somebody-01", self.department, self.role, "421200", "test", 0.0)
-        use = Use(self.coordinate, self.act, self.subject)
-        return snapshot.decide(use, who, self.channel, self.purpose, self.service, self.now)
+        caller = snapshot.caller(self.department, self.role, self.channel, self.purpose, self.basis)
+        return caller.decide(Use(self.coordinate, self.act, self.subject), self.now.timestamp())
 
 
 def share_row(rid: str, **changes: Any) -> ShareRow:
     """A row that allows everybody to do everything with Register.name, always; with changes."""
-    everything = ShareRow(ANY, ANY, "Register.name", ANY, ANY, ANY, ANY, BEGINNING, END, "allow", rid)
-    return replace(everything, **changes)
+    return ShareRow(
+        ANY, ANY, "Register.name", ANY, ANY, ANY, ANY, ANY, FIRST_TIME, LAST_TIME, "allow", rid,
+    )._replace(**changes)  # fmt: skip
 
 
 def basis_row(rid: str, **changes: Any) -> BasisRow:
     """A row that lets S-1 read Register.name of its subject as an administrative basis; with changes."""
-    row = BasisRow("S-1", "Register.name", "SUBJECT", "read", "ADMINISTRATIVE_BASIS", "allow", rid)
-    return replace(row, **changes)
+    row = BasisRow(BASIS, "Register.name", "SUBJECT", "read", "ADMINISTRATIVE_BASIS", "allow", rid)
+    return row._replace(**changes)
 
 
 def rules(*rows: ShareRow | BasisRow) -> Rules:
@@ -132,6 +153,12 @@ def rules(*rows: ShareRow | BasisRow) -> Rules:
     both: tuple[ShareRow | BasisRow, ...] = (*share, *basis)
     texts = {row.rid: RuleText(row.rid, "第一条", Text(f"by {row.rid}", f"依{row.rid}")) for row in both}
     return Rules(share, basis, texts)
+
+
+def group(*rows: ShareRow) -> Rules:
+    """These share rows with a text each, as a group beside the catalogue's rules."""
+    texts = rules(*rows).texts
+    return Rules(rows, (), {row.rid: texts[row.rid] for row in rows})
 
 
 def snapshot(*rows: ShareRow | BasisRow) -> Snapshot:

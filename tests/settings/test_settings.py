@@ -64,6 +64,7 @@ def test_relative_paths_are_seen_from_the_file(write: Write, tmp_path: Path) -> 
     assert settings.cases.secret_file == tmp_path / "var/demo/secrets/cases.key"
     assert settings.ledger.url == f"sqlite:///{tmp_path}/var/demo/ledger.db"
     assert settings.ledger.index_url == f"sqlite:///{tmp_path}/var/demo/ledger-index.db"
+    assert settings.control.url == f"sqlite:///{tmp_path}/var/demo/control.db"
     assert settings.connections["civil-affairs"].url == f"sqlite:///{tmp_path}/var/demo/city/civil-affairs.db"
 
 
@@ -97,6 +98,12 @@ WRONG = {
     "timeout infinite": ("timeout = 5.0", "timeout = inf", "ledger.timeout"),
     "timeout no number": ("timeout = 5.0", "timeout = nan", "ledger.timeout"),
     "limit 0": ("fields = 2_000", "fields = 0", "limits.fields"),
+    "aliases 0": ("aliases = 200", "aliases = 0", "limits.aliases"),
+    "cost 0": ("cost = 50_000", "cost = 0", "limits.cost"),
+    "unknown mode": ('mode = "development"', 'mode = "debug"', "server.mode"),
+    "rate 0": ("subject = 20.0", "subject = 0", "rates.subject"),
+    "rate infinite": ("client = 200.0", "client = inf", "rates.client"),
+    "burst 0": ("address_burst = 100", "address_burst = 0", "rates.address_burst"),
     "unknown kind": ('kind = "sql"', 'kind = "oracle"', "connections.civil-affairs.kind"),
     "no URL": (CIVIL, "civil-affairs.db", "connections.civil-affairs.url"),
     "URL blank": (CIVIL, "", "connections.civil-affairs.url"),
@@ -104,6 +111,14 @@ WRONG = {
     "password in query": (CIVIL, "postgresql://u@h/d?password=hunter2", "connections.civil-affairs.url"),
     "password of cases": ("sqlite:///var/demo/cases.db", "postgresql://u:hunter2@h/d", "cases.url"),
     "password of ledger": ("sqlite:///var/demo/ledger.db", "postgresql://u:hunter2@h/d", "ledger.url"),
+    "password of control": ("sqlite:///var/demo/control.db", "postgresql://u:hunter2@h/d", "control.url"),
+    "control in another database": ("sqlite:///var/demo/control.db", "mysql://u@h/d", "control.url"),
+    "control in no file": ("sqlite:///var/demo/control.db", "sqlite://", "control.url"),
+    "control no URL": ("sqlite:///var/demo/control.db", "control", "control.url"),
+    "lease too short": ("lease = 1.0", "lease = 0.2", "policy.lease"),
+    "lease too long": ("lease = 1.0", "lease = 31", "policy.lease"),
+    "no attempts": ("verify_attempts = 5", "verify_attempts = 0", "policy.verify_attempts"),
+    "no days": ("verify_days = 30", "verify_days = 0", "policy.verify_days"),
     "cases no URL": ("sqlite:///var/demo/cases.db", "cases", "cases.url"),
     "secret in file": (
         'secret_file = "var/demo/secrets/cases.key"',
@@ -234,6 +249,14 @@ def test_missing_connection_is_named(city: Path, tmp_path: Path) -> None:
         assert f"{name}.yaml" in line
 
 
+@pytest.mark.parametrize("name", ["", "nobody"])
+def test_supervisor_that_is_no_department_is_refused(city: Path, tmp_path: Path, name: str) -> None:
+    settings = _over_city(city, tmp_path)
+    settings = settings.model_copy(update={"policy": settings.policy.model_copy(update={"supervisor": name})})
+    with pytest.raises(WrongSettings, match=r"policy\.supervisor"):
+        compose(settings, catalogue_of(settings))
+
+
 def test_password_comes_from_the_environment_or_a_file(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +268,21 @@ def test_password_comes_from_the_environment_or_a_file(
     assert password_of("civil-affairs", connection) == "from-file"
     monkeypatch.setenv("ONESOURCE_PASSWORD_CIVIL_AFFAIRS", "from-environment")
     assert password_of("civil-affairs", connection) == "from-environment"
+
+
+def test_password_of_the_control_database_comes_from_the_environment_or_a_file(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "sqlite:///var/demo/control.db"
+    text = changed(f'url = "{url}"', 'url = "postgresql://u@h/d"\npassword_file = "control.password"')
+    control = load_settings(write(text)).control
+    assert password_of("control", load_settings(write(SHIPPED)).control) is None
+    with pytest.raises(WrongSettings, match=r"^control\.password_file"):
+        password_of("control", control)
+    (tmp_path / "control.password").write_text("from-file\n", "utf8")
+    assert password_of("control", control) == "from-file"
+    monkeypatch.setenv("ONESOURCE_PASSWORD_CONTROL", "from-environment")
+    assert password_of("control", control) == "from-environment"
 
 
 def _over_city(city: Path, folder: Path) -> Settings:

@@ -16,7 +16,8 @@ from terminal.command import command
 from tests.service import write_settings
 from tests.terminal.server import Server, free_port, started
 
-for _name in [name for name in os.environ if name.upper().startswith("ONESOURCE_") and name != "ONESOURCE_WRITE_CASES"]:
+_KEPT = ("ONESOURCE_WRITE_CASES", "ONESOURCE_TEST_")
+for _name in [name for name in os.environ if name.upper().startswith("ONESOURCE_") and not name.startswith(_KEPT)]:
     del os.environ[_name]  # the caller's own settings are not the tests'
 
 Run = Callable[..., "Ran"]

@@ -1,0 +1,76 @@
+"""`onesource policy check` and `load`, as an officer of the data bureau uses them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app import control_of
+from policies.rule_file import COLUMNS
+from policies.rules import FIRST_TIME, LAST_TIME, Rules
+from settings import load_settings
+from tests.terminal.conftest import Run
+
+DENY = (
+    "housing", "any", "HouseholdRegistration.name", "any", "any", "any", "any", "any", FIRST_TIME, LAST_TIME, "deny",
+    "RULE/local/name", "会议纪要〔2026〕1号", "stopped for now", "暂停提供",
+)  # fmt: skip
+
+
+def write(file: Path, *rows: tuple[str, ...]) -> Path:
+    lines = [COLUMNS, *rows, ("end", str(len(rows)))]
+    file.write_text("\n".join(map(",".join, lines)) + "\n", "utf8")
+    return file
+
+
+@pytest.fixture
+def own_settings(settings_file: Path, tmp_path: Path) -> Path:
+    """The settings with a control database of their own."""
+    (tmp_path / "demo").mkdir()
+    return Path(shutil.copy(settings_file, tmp_path / "onesource.toml"))
+
+
+def files_in_force(settings: Path) -> dict[str, Rules]:
+    control = control_of(load_settings(settings))
+    control.open()
+    try:
+        return dict(asyncio.run(control.files()))
+    finally:
+        control.close()
+
+
+def test_a_sound_file_is_checked_and_changes_nothing(run: Run, own_settings: Path, tmp_path: Path) -> None:
+    ran = run("policy", "check", write(tmp_path / "local.csv", DENY), "--settings", own_settings)
+    assert ran.code == 0, ran.err
+    assert "1 rules, no problem" in ran.out
+    assert files_in_force(own_settings) == {}
+
+
+def test_a_loaded_file_is_in_force_under_the_version_that_is_told(run: Run, own_settings: Path, tmp_path: Path) -> None:
+    ran = run("policy", "load", write(tmp_path / "local.csv", DENY), "--settings", own_settings)
+    assert ran.code == 0, ran.err
+    assert ran.out.strip().endswith(".1"), "the number of the first change"
+    (row,) = files_in_force(own_settings)["local"].share
+    assert tuple(row) == DENY[:12]
+    again = run("policy", "load", write(tmp_path / "local.csv", DENY, (*DENY[:1], "clerk", *DENY[2:])), "--settings", own_settings)  # fmt: skip
+    assert again.out.strip().endswith(".2")
+    assert len(files_in_force(own_settings)["local"].share) == 2
+
+
+@pytest.mark.parametrize("subcommand", ["check", "load"])
+def test_a_faulty_file_is_refused_with_code_hint_and_line_and_the_last_good_one_stays(
+    run: Run, own_settings: Path, tmp_path: Path, subcommand: str
+) -> None:
+    run("policy", "load", write(tmp_path / "local.csv", DENY), "--settings", own_settings)
+    before = files_in_force(own_settings)
+    typo = (*DENY[:10], "Deny", *DENY[11:])
+    ran = run("policy", subcommand, write(tmp_path / "local.csv", DENY, typo), "--settings", own_settings)
+    assert ran.code == 1
+    assert "POL101" in ran.err
+    assert "allow or deny" in ran.err
+    assert "(local.csv:3)" in ran.err
+    assert str(tmp_path) not in ran.err
+    assert files_in_force(own_settings) == before
