@@ -62,7 +62,8 @@ class MemoryConnector:
             found = [
                 _row(record, request.key, request.columns) for record in records if record[request.key] in request.keys
             ]
-            return Rows(sorted(found, key=_order) if request.resource.many else found, clock.now())
+            several = request.resource.many or request.key != request.resource.key
+            return Rows(sorted(found, key=_order) if several else found, clock.now())
         key = request.resource.key or ""
         records = [record for record in records if record[key] is not None]
         if isinstance(request, CountRequest):

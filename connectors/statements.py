@@ -98,7 +98,7 @@ class LookUp(_Selection):
         self._texts: dict[int, tuple[_Text, list[int] | None]] = {}
 
     def _ordering(self) -> list[sa.ColumnElement[Any]]:
-        if not self.resource.many:
+        if not self.resource.many and self._key_item.name == self.resource.key:
             return []
         updated = [self.resource.updated] if self.resource.updated else []
         return [

@@ -292,11 +292,11 @@ def rules_of_suspension(catalogue: Catalogue, suspension: Suspension) -> Rules:
 
 
 def _is_known(catalogue: Catalogue, suspension: Suspension) -> bool:
-    resource, _, item = suspension.object.partition(".")
-    there = not item or (resource in catalogue.resources and item in catalogue.resources[resource].items)
+    resource, dot, item = suspension.object.partition(".")
+    known = catalogue.resources.get(resource)
+    there = not suspension.object or (known is not None and (not dot or item in known.items))
     return (
         there
-        and resource in {"", *catalogue.resources}
         and suspension.department in {"", *catalogue.departments}
         and suspension.provider in catalogue.departments
     )

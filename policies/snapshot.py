@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from schema.catalogue import Catalogue, Purpose
 _HERE = Path(__file__).parent
 _MAX_CALLERS = 4_096
 _MAX_REMEMBERED = 50_000
+_SERIALS = count()
 Index = Mapping[str, Mapping[str, Mapping[str, tuple[ShareRow, ...]]]]
 """Rows by object, then department, then purpose."""
 
@@ -44,7 +46,11 @@ def _moment(time: str) -> float:
 
 
 class Snapshot:
-    """All decisions of one policy version. `version` names it in the ledger: the rules' digest and the number of the last change."""
+    """All decisions of one policy version.
+
+    `version` names it in the ledger: the rules' digest and the number of the last change. `serial` is of this object alone, in this process: a
+    control database that was restored gives a number anew, with other content.
+    """
 
     def __init__(self, catalogue: Catalogue, rules: Rules) -> None:
         """The catalogue's own rules; RuleError if they are not sound."""
@@ -52,9 +58,10 @@ class Snapshot:
         lint_rules(rules, catalogue)
         self.catalogue = catalogue
         self.digest = _digest(catalogue, rules)
-        self.sequence = 0
-        self._texts: dict[str, RuleText] = dict(rules.texts)
-        self._index: Index = _indexed({}, rules.share)
+        self.sequence, self.serial = 0, next(_SERIALS)
+        self._base_texts, self._texts = rules.texts, dict[str, RuleText]()
+        self._base_index: Index = _indexed({}, rules.share)
+        self._index: Index = {}
         self._needs: dict[tuple[str, str], list[BasisRow]] = defaultdict(list)
         for row in rules.basis:
             self._needs[row.basis, row.object].append(row)
@@ -69,14 +76,16 @@ class Snapshot:
     def with_changes(self, groups: Mapping[str, Rules], sequence: int) -> Snapshot:
         """The snapshot in which these groups of rows (a grant's, a suspension's, a rule file's) are replaced; one without rows is gone.
 
-        RuleError if a group is not sound; then this snapshot stays as it is. Takes as long as the change is large, however many rules there are.
+        RuleError if a group is not sound; then this snapshot stays as it is. What it takes grows with the groups, not with the catalogue's rules:
+        those are shared.
         """
         for group in groups.values():
             lint_rules(group, self.catalogue)
             lint_group(group)
         new = object.__new__(Snapshot)
-        new.catalogue, new.digest, new.sequence = self.catalogue, self.digest, sequence
+        new.catalogue, new.digest, new.sequence, new.serial = self.catalogue, self.digest, sequence, next(_SERIALS)
         new._needs, new._enforcers, new._callers = self._needs, self._enforcers, {}
+        new._base_texts, new._base_index = self._base_texts, self._base_index
         new._texts, new._groups = dict(self._texts), dict(self._groups)
         gone: set[ShareRow] = set()
         for name in groups:
@@ -86,6 +95,7 @@ class Snapshot:
                     new._texts.pop(rid, None)
         for name, group in groups.items():
             if group.share:
+                lint_ids(group, new._base_texts)
                 lint_ids(group, new._texts)
                 new._groups[name] = group
                 new._texts.update(group.texts)
@@ -105,14 +115,17 @@ class Snapshot:
 
     def text(self, rid: str) -> RuleText:
         """What a rule says; KeyError if there is none of that id."""
-        return self._texts.get(rid) or self._texts[text_key(rid)]
+        for name in (rid, text_key(rid)):
+            if text := self._texts.get(name) or self._base_texts.get(name):
+                return text
+        raise KeyError(rid)
 
     def groups(self) -> Mapping[str, Rules]:
         """The groups beside the catalogue's own rules, by name."""
         return self._groups
 
     def slice(self, use: Use, department: str, purpose: str) -> list[ShareRow]:
-        """The rows that can match a use, the least obliging first, so that it is the rule that is named."""
+        """The rows about a use for this department and purpose, the least obliging last: of those that match, Casbin names the last."""
         rows: list[ShareRow] = []
         for by_department in self._of_objects(use.coordinate):
             for dept in (ANY, department):
@@ -126,7 +139,7 @@ class Snapshot:
 
     def _of_objects(self, coordinate: str) -> list[Mapping[str, Mapping[str, tuple[ShareRow, ...]]]]:
         names = self.objects(coordinate)
-        return [self._index[name] for name in names if name in self._index]
+        return [index[name] for index in (self._base_index, self._index) for name in names if name in index]
 
     def objects(self, coordinate: str) -> tuple[str, str, str, str]:
         """The objects that a rule about this coordinate may name: item, resource, share class, provider."""

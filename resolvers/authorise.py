@@ -121,8 +121,8 @@ async def prove(
     basis: Mapping[str, Any], identity: Identity, cases: CaseStore, catalogue: Catalogue, now: datetime
 ) -> Proof:
     """What a coerced `BasisInput` proves for this caller."""
-    if name := basis.get("scenario"):
-        return _by_scenario(str(name), identity, catalogue)
+    if "scenario" in basis:
+        return _by_scenario(str(basis["scenario"]), identity, catalogue)
     number = str(basis["case"])
     case = await cases.find(identity.department, number) if len(number) <= MAX_NUMBER else None
     return _by_case(number[:MAX_NUMBER], case, identity, catalogue, now)

@@ -139,6 +139,19 @@ def _request(
     return FetchRequest(resource, key, (), columns, 0, cell.limits.where)
 
 
+def decisions_of(
+    roots: Sequence[AllowedRoot], searches: Sequence[AllowedSearch | None], now: datetime
+) -> list[tuple[Path, Use, bool, object, object]]:
+    """What was decided at every place, without the rules behind it."""
+    nodes = [node for root in roots for node in explained_nodes(root)]
+    nodes += [node for search in searches if search for node in searched_nodes(search, now)]
+    return [
+        (node.path, one.use, one.decision.allow, one.decision.mask, one.decision.rows)
+        for node in nodes
+        for one in node.uses
+    ]
+
+
 def dry_run(
     plan: Plan,
     roots: Sequence[AllowedRoot],

@@ -277,7 +277,10 @@ class _Fetch:
                 continue
             subject = SubjectClass.SUBJECT if (entity.name, identifier) in self._subjects else reached
             links[subject, identifier] = None
-        return list(links)
+        if allowed.named:
+            return list(links)
+        hashes = self._bounds.attempts.hashes  # an order that tells nothing of the identifiers
+        return sorted(links, key=lambda link: hashes.of(entity.name, link[1]))
 
 
 def _result(load: asyncio.Future[Found]) -> Found:

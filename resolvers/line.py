@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,12 +32,12 @@ from policies.snapshot import Snapshot
 from resolvers.authorise import Claim, authorise
 from resolvers.cursors import Cursors
 from resolvers.disclose import Act, Recorder
-from resolvers.explain import asked_about, dry_run
+from resolvers.explain import asked_about, decisions_of, dry_run
 from resolvers.fetch import Bounds, Loads
 from resolvers.operation import Documents, Limits, Operation, cost_of, fault_of
 from resolvers.plan import Plan, Routes, plan_of, routes
-from resolvers.restrict import restrict
-from resolvers.search import SearchClaim, claim_searches, fetch_all, restrict_searches, shape_searches
+from resolvers.restrict import AllowedRoot, restrict
+from resolvers.search import AllowedSearch, SearchClaim, claim_searches, fetch_all, restrict_searches, shape_searches
 from resolvers.shape import REFERENCE_ONLY, Shaped, Shaper
 from resolvers.verify import Attempts, expectations
 from schema.catalogue import Purpose
@@ -194,6 +194,10 @@ class Line:
             rest = await self._rest(plan, operation, request, context)
             body = orjson.dumps(_body(plan, shaped, rest, claimed, operation_id))
             clock.lap("shape")
+            if (
+                claimed and self.policy.snapshot() is not snapshot
+            ):  # what was suspended meanwhile does not leave any more
+                self._confirm(plan, claims, asked, identity, now, (roots, searches))
             await self.recorder.record(
                 operation_id, identity, now, snapshot.version, _outcome(claimed, rest),
                 document=document, name=name, fields=plan.rest_fields, claims=claimed, disclosures=shaped.disclosures, acts=context.acts,
@@ -203,6 +207,17 @@ class Line:
         except Exception as error:
             failure = _failure(error, operation_id)
             return await self._refused(failure, operation_id, identity, now, document, name)
+
+    def _confirm(
+        self, plan: Plan, claims: tuple[Claim, ...], asked: tuple[SearchClaim, ...], identity: Identity, now: datetime,
+        decided: tuple[Sequence[AllowedRoot], Sequence[AllowedSearch | None]],
+    ) -> None:  # fmt: skip
+        """RequestError unless the policy in force now decides this operation as it was decided when it began."""
+        snapshot = self.policy.snapshot()
+        roots = restrict(plan, claims, identity, snapshot, now)
+        searches = restrict_searches(asked, identity, snapshot, self._cursors, now)
+        if not self.policy.admits(identity) or decisions_of(roots, searches, now) != decisions_of(*decided, now):
+            raise RequestError(Fault("POLICY_CHANGED"))
 
     async def _explained(
         self, operation_id: str, identity: Identity, now: datetime, snapshot: Snapshot, operation: Operation, plan: Plan,

@@ -103,7 +103,10 @@ class AllowedVerification:
 
 @dataclass(frozen=True, eq=False)
 class AllowedRelation:
-    """A relation at one place for one subject class; `targets` are what may be seen of each class on the other side."""
+    """A relation at one place for one subject class; `targets` are what may be seen of each class on the other side.
+
+    `named`: whether the other side's identifiers may be read whole; where not, their order must not tell them either.
+    """
 
     node: RelationNode
     subject: SubjectClass
@@ -111,6 +114,7 @@ class AllowedRelation:
     faults: tuple[Fault, ...]
     limits: RowLimits
     targets: dict[SubjectClass, AllowedEntity]
+    named: bool
 
     @property
     def allowed(self) -> bool:
@@ -168,7 +172,7 @@ def restrict(
 ) -> tuple[AllowedRoot, ...]:
     """Each governed root of the plan, restricted to what this caller may see under its basis."""
     alike = tuple((claim.purpose, claim.proof.basis) for claim in claims)
-    key = (snapshot.version, identity.department, identity.role, identity.region, alike)
+    key = (snapshot.serial, identity.department, identity.role, identity.region, alike)
     at = now.timestamp()
     prepared = plan.prepared.get(key)
     if prepared is None or prepared.until <= at:
@@ -343,7 +347,9 @@ class Restriction:
         # the other side's identifier may be read of fewer records than it may be followed by
         told = [target.identifier.decision for target in targets.values() if target.identifier]
         limits = row_limits(node.resource, [*(decision for _, decision in decisions), *told], self._region)
-        return AllowedRelation(node, subject, tuple(decisions), faults, limits, targets)
+        named = [self.decide(f"{node.resource.name}.{node.far}", Act.READ, kind) for kind in targets]
+        whole = all(decision.allow and not decision.mask for decision in named)
+        return AllowedRelation(node, subject, tuple(decisions), faults, limits, targets, whole)
 
 
 def denied(decision: Decision, path: Path, coordinate: str | None = None) -> Fault:

@@ -22,6 +22,7 @@ from policies.control import Control
 from resolvers.authorise import arguments
 from resolvers.plan import EntityNode, Plan, RelationNode, VerificationNode
 from schema.catalogue import Catalogue, Item, ItemType
+from schema.errors import Fault, RequestError, Text
 from schema.names import verification_field
 
 Expected = Mapping[VerificationNode, Mapping[str, Any]]
@@ -77,10 +78,12 @@ def expectations(plan: Plan, variables: VariableValues, schema: GraphQLSchema, c
 
 
 def canonical(item: Item, value: Any, catalogue: Catalogue) -> Any:
-    """A coerced value as sources write it canonically: an enum's name becomes the standard's code."""
+    """A coerced value as sources write it canonically: an enum's name becomes the standard's code. RequestError for what is no number."""
     if item.type is ItemType.CODE:
         name = value.value if isinstance(value, Enum) else value
         return next(v.code for v in catalogue.codes[item.codes or ""].values if v.name == name)
+    if item.type is ItemType.DECIMAL and not value.is_finite():  # Decimal reads NaN, and comparing with it may raise
+        raise RequestError(Fault("VARIABLES_INVALID", reason=Text("a decimal is a number", "应为数值")))
     return value
 
 

@@ -18,6 +18,7 @@ from strawberry.types.field import StrawberryField
 
 from schema.catalogue import Item, ItemType, Resource
 from schema.formats import is_ordered, is_prefixed
+from schema.identifiers import PARSERS
 from schema.names import condition_types, connection_type, edge_type, search_field
 
 PAGE = 20
@@ -140,7 +141,8 @@ class SearchTypes:
     def _condition(self, item: Item) -> Any:
         """The input type of conditions on an item: those that its source answers exactly."""
         operators = ["eq", "in"]
-        if item.type is not ItemType.BOOLEAN and is_ordered(item):
+        # an identifier is asked for whole: between two of them stand people whom nobody has named
+        if item.type is not ItemType.BOOLEAN and item.type not in PARSERS and is_ordered(item):
             operators += ["gte", "lte"]
         if item.type is ItemType.STRING and is_prefixed(item):
             operators.append("startsWith")

@@ -91,6 +91,7 @@ CODES: dict[str, Code] = {
     "LEDGER_UNAVAILABLE": Code(503, Text("The answer cannot be put on record, so it is withheld.", "无法留痕，结果不予返回。"), Text("Try again; nothing was disclosed.", "请稍后重试；未披露任何信息。")),
     "STORE_UNAVAILABLE": Code(503, Text("The case store cannot be reached.", "办件库暂不可用。"), Text("Try again.", "请稍后重试。")),
     "IDENTITY_DISABLED": Code(403, Text("This person, token or client is disabled.", "该人员、令牌或客户端已被停用。"), Text("Ask the data bureau.", "请联系数据主管部门。")),
+    "POLICY_CHANGED": Code(503, Text("The policy has changed while the answer was made, so it is withheld.", "作答期间策略已变更，结果不予返回。"), Text("Ask again; nothing was disclosed.", "请重新查询；未披露任何信息。")),
     "POLICY_UNAVAILABLE": Code(503, Text("Which policy is in force cannot be confirmed, so nothing is decided.", "无法确认现行策略，不作任何授权。"), Text("Try again; nothing was disclosed.", "请稍后重试；未披露任何信息。")),
     "CONTROL_UNAVAILABLE": Code(503, Text("The control database cannot be reached.", "管控库暂不可用。"), Text("Try again.", "请稍后重试。")),
     "INTERNAL": Code(500, Text("Something went wrong here; nothing was disclosed.", "系统内部错误；未披露任何信息。"), Text("Report the operation id.", "请报告操作编号。")),

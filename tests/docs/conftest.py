@@ -22,6 +22,7 @@ for _name in [name for name in os.environ if name.upper().startswith("ONESOURCE_
     del os.environ[_name]  # the caller's own settings are not the tests'
 
 ADDRESS = "127.0.0.1:8000"
+FILES = "var/policy"
 BIN = Path(sys.executable).parent
 _SECONDS_TO_START = 120.0
 _BETWEEN = "\x1e"
@@ -52,12 +53,12 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Shown, str]
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     environment = _environment(folder, address)
     for _ in _served(folder, address, environment):
-        script = f"\nprintf '{_BETWEEN}'\n".join(_here(one.command, address) for one in shown)
+        script = f"\nprintf '{_BETWEEN}'\n".join(_here(one.command, address, folder) for one in shown)
         ran = subprocess.run(
             ["bash", "-c", script], env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=300, check=False,
         )  # fmt: skip
-        printed = ran.stdout.decode().split(_BETWEEN)
+        printed = ran.stdout.decode().replace(f"{folder}/{FILES}", FILES).split(_BETWEEN)
     return list(zip(shown, printed, strict=True))
 
 
@@ -75,9 +76,9 @@ def _environment(folder: Path, address: str) -> dict[str, str]:
     return kept | named | {"PATH": path, "COLUMNS": "230", "PYTHONUTF8": "1", "NO_PROXY": "*", "no_proxy": "*"}
 
 
-def _here(command: str, address: str) -> str:
-    """The command for this service and this environment."""
-    return command.replace(ADDRESS, address).replace(".venv/bin/", f"{BIN}/")
+def _here(command: str, address: str, folder: Path) -> str:
+    """The command for this service and this environment; the files that it writes go to `folder`."""
+    return command.replace(ADDRESS, address).replace(".venv/bin/", f"{BIN}/").replace(FILES, f"{folder}/{FILES}")
 
 
 def _served(folder: Path, address: str, environment: dict[str, str]) -> Iterator[None]:

@@ -304,7 +304,7 @@ _DRAWS: dict[ItemType, Callable[[random.Random], Any]] = {
     ItemType.IMAGE: lambda chance: bytes([chance.randrange(4)]),
     ItemType.STRING: lambda chance: chance.choice(_TEXTS),
 }
-_TEXTS = (
+_TEXTS: tuple[str, ...] = (
     "陈",
     "陈新",
     "陈志",

@@ -76,7 +76,7 @@ class Documents:
         searches = [name for name, one in governed.items() if "where" in one.args]
         roots = []
         for _ in range(self.chance.choice((1, 1, 1, 2))):
-            search = not verifies and self.chance.random() < 0.35
+            search = not verifies and self.chance.random() < 0.28
             name = self.chance.choice(searches if search else [one for one in governed if one not in searches])
             key = self._alias(name)
             self._root = key
@@ -117,7 +117,7 @@ class Documents:
         names = [
             n for n, one in of.fields.items() if depth or is_leaf_type(get_named_type(one.type)) or not _nests(one)
         ]
-        wanted = chance.sample(names, min(len(names), chance.choice((1, 1, 2, 2, 3))))
+        wanted = chance.sample(names, min(len(names), chance.choice((1, 2, 2, 3, 4))))
         if of.name.endswith("Connection"):
             wanted = list(dict.fromkeys(["edges", *wanted]))
         if of.name.endswith("Edge"):

@@ -46,6 +46,17 @@ _VOLATILE = (b"date", b"server-timing")
 _FAST = Rate(1e9, 10**9)
 
 
+class TwinHash(SubjectHash):
+    """The keyed hash of a twin: who has another number there has the same hash. A hash under a secret key tells nobody which it is."""
+
+    def __init__(self) -> None:
+        super().__init__(SECRET)
+        self.numbers: dict[str, str] = {}
+
+    def of(self, entity: str, identifier: str) -> str:
+        return super().of(entity, self.numbers.get(identifier, identifier))
+
+
 class KeptLedger(Ledger):
     """A ledger that keeps the frames of the latest operations in memory: nothing here is about durability."""
 
@@ -87,6 +98,7 @@ class Town:
     ledger: KeptLedger
     endpoint: Endpoint
     badges: Badges
+    hashes: TwinHash
     numbers: dict[int, str]
 
     async def ask(self, document: str, variables: dict[str, Any], who: Identity) -> Reply:
@@ -137,7 +149,7 @@ def _connector(catalogue: Catalogue, records: Records, slug: str, folder: Path |
             }
             for row in records[one.name]
         ]
-        write_table(engine, one, rows or None)
+        write_table(engine, one, rows)
     engine.dispose()
     return connect("sql", url=f"sqlite:///{folder / slug}.db")
 
@@ -149,6 +161,7 @@ class Towns:
     catalogue: Catalogue
     folder: Path
     attempts: int = 1000
+    limits: Limits = field(default_factory=Limits)
     now: datetime = datetime(2026, 6, 1, tzinfo=UTC)
     pair: list[Town] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -170,19 +183,19 @@ class Towns:
         self.cases.close()
 
     def _town(self, policy: Policy, control: Control) -> Town:
-        catalogue, ledger = self.catalogue, KeptLedger()
+        catalogue, ledger, hashes = self.catalogue, KeptLedger(), TwinHash()
         coordinates = [f"{one.name}.{item}" for one in catalogue.resources.values() for item in one.items]
         numbered = {coordinate: number for number, coordinate in enumerate(coordinates)}
-        recorder = Recorder(ledger, SubjectHash(SECRET), numbered, catalogue.version, "query")
+        recorder = Recorder(ledger, hashes, numbered, catalogue.version, "query")
         ids = itertools.count()
         line = Line(
-            self.schema, policy, control, self.cases, Loads({}), recorder, Index("sqlite://", ledger), Limits(),
+            self.schema, policy, control, self.cases, Loads({}), recorder, Index("sqlite://", ledger), self.limits,
             Terms("civil", self.attempts, 30), Cursors(SECRET), clock=lambda: self.now, new_id=lambda: f"op-{next(ids)}",
         )  # fmt: skip
         badges = Badges(cast(Identity, None))
         limiter = Limiter(Rates(_FAST, _FAST, _FAST))
         endpoint = Endpoint(line, cast(Verifier, badges), limiter, TrustedOperations(control, False), 1_000_000)
-        return Town(line, policy, control, ledger, endpoint, badges, {n: c for c, n in numbered.items()})
+        return Town(line, policy, control, ledger, endpoint, badges, hashes, {n: c for c, n in numbered.items()})
 
     async def enact(self, world: World) -> None:
         """Put the world's grants, suspensions and local rules in force, by the control database."""
@@ -205,9 +218,9 @@ class Towns:
 
 
 @contextmanager
-def towns(catalogue: Catalogue, folder: Path, attempts: int = 1000) -> Iterator[Towns]:
+def towns(catalogue: Catalogue, folder: Path, attempts: int = 1000, limits: Limits | None = None) -> Iterator[Towns]:
     """Two lines of a catalogue with their stores below `folder`; connectors take the time from them."""
-    made = Towns(catalogue, folder, attempts)
+    made = Towns(catalogue, folder, attempts, limits or Limits())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "now", lambda: made.now)
         made.open()

@@ -11,17 +11,18 @@ from datetime import date
 from typing import Any
 
 from connectors.contract import INVALID
-from schema.catalogue import Catalogue, Item, ItemType, MaskKind, Purpose, Resource
+from schema.catalogue import Catalogue, Item, ItemType, MaskKind, Resource
 from tests.leaks.city import REGIONS, UNIQUE, Record, Records, citizen, credit_code, random_value
 from tests.leaks.sight import LINK, VERDICT, WHOLE, Lens, Place, Seen, Sight, View, is_within
 
 _SHOWN = {MaskKind.ID_NUMBER: (3, 4), MaskKind.NAME: (1, 0), MaskKind.TELEPHONE: (3, 2), MaskKind.ADDRESS: (6, 0)}
 """Characters that a mask shows, at the beginning and at the end."""
-_PEOPLE = {ItemType.ID_NUMBER: "Person", ItemType.CREDIT_CODE: "Organisation"}
 
 
-def twin_of(chance: random.Random, catalogue: Catalogue, view: View, records: Records, seen: Seen) -> Records:
-    """Records in which everything is different that `seen` does not have."""
+def twin_of(
+    chance: random.Random, catalogue: Catalogue, view: View, records: Records, seen: Seen
+) -> tuple[Records, dict[str, str]]:
+    """Records in which everything is different that `seen` does not have; and the other numbers that persons have there."""
     work = _Twin(chance, catalogue, view, records)
     made: Records = {}
     for name, rows in records.items():
@@ -32,12 +33,13 @@ def twin_of(chance: random.Random, catalogue: Catalogue, view: View, records: Re
             for one in work.record(resource, row, sight)
         ]
         chance.shuffle(made[name])
-    return renamed(chance, catalogue, made, _nameless(catalogue, view, records, seen))  # fmt: skip
+    names = _names(work, _nameless(catalogue, view, records, seen))
+    return _renamed(catalogue, made, names), names
 
 
 class _Twin:
     def __init__(self, chance: random.Random, catalogue: Catalogue, view: View, records: Records) -> None:
-        self._chance = chance
+        self.chance = chance
         self._view = view
         self._people = {"Person": [citizen(chance) for _ in range(3)], "Organisation": [credit_code(chance)]}
         """Strangers, whom nobody asks for and no relation leads to."""
@@ -46,7 +48,7 @@ class _Twin:
         """What becomes of a record: none, one or two."""
         if not sight.nothing:
             return [self._changed(resource, record, sight)]
-        copies = self._chance.choice((0, 0, 1, 1, 2))
+        copies = self.chance.choice((0, 0, 1, 1, 2))
         return [self._changed(resource, record, sight) for _ in range(copies)]
 
     def _changed(self, resource: Resource, record: Record, sight: Sight) -> Record:
@@ -57,9 +59,9 @@ class _Twin:
             if name != key
         }
         made[key] = record[key]
-        if sight.nothing and self._chance.random() < 0.3 and resource.entity == "Organisation":
+        if sight.nothing and self.chance.random() < 0.3 and resource.entity == "Organisation":
             made[key] = self._people["Organisation"][0]
-        made["updated"] = record["updated"] if sight.updated else self._chance.choice([record["updated"], None])
+        made["updated"] = record["updated"] if sight.updated else self.chance.choice([record["updated"], None])
         return made
 
     def _value(self, resource: Resource, item: Item, value: Any, lenses: set[Lens]) -> Any:
@@ -70,12 +72,12 @@ class _Twin:
             return value if item.name == resource.region else self._behind(item, value, masks)
         if item.name == resource.region:  # a hidden region still says which records there are
             own = is_within(value, self._view.region)
-            return self._chance.choice([one for one in (*REGIONS, None) if is_within(one, self._view.region) is own])
+            return self.chance.choice([one for one in (*REGIONS, None) if is_within(one, self._view.region) is own])
         if item.name in UNIQUE:
-            return f"{item.name}-{self._chance.randrange(10**9):09d}"
-        if self._chance.random() < 0.15:
-            return self._chance.choice([None, INVALID])
-        return random_value(self._chance, resource, item, self._people)
+            return f"{item.name}-{self.chance.randrange(10**9):09d}"
+        if self.chance.random() < 0.15:
+            return self.chance.choice([None, INVALID])
+        return random_value(self.chance, resource, item, self._people)
 
     def _behind(self, item: Item, value: Any, masks: list[MaskKind]) -> Any:
         """Another value that every mask shows in the same way."""
@@ -83,20 +85,20 @@ class _Twin:
             return value
         head, tail = (max(_SHOWN[kind][side] for kind in masks) for side in (0, 1))
         if item.type is ItemType.ID_NUMBER:
-            return self._like(value)
+            return self.like(value)
         if any(len(value) <= sum(_SHOWN[kind]) for kind in masks):
             whole = all(len(value) <= sum(_SHOWN[kind]) for kind in masks)
             least = min(sum(_SHOWN[kind]) for kind in masks)
-            return "藏" * self._chance.randint(1, least) if whole else value
-        hidden = "".join(self._chance.choice("甲乙丙0123") for _ in range(self._chance.randint(1, 12)))
+            return "藏" * self.chance.randint(1, least) if whole else value
+        hidden = "".join(self.chance.choice("甲乙丙0123") for _ in range(self.chance.randint(1, 12)))
         made = value[:head] + hidden + (value[-tail:] if tail else "")
         return made if all(len(made) > sum(_SHOWN[kind]) for kind in masks) else value
 
-    def _like(self, number: str) -> str:
+    def like(self, number: str) -> str:
         """Another valid number with the same three digits in front and four behind."""
         for _ in range(300):
-            born = date(self._chance.randint(1950, 1999), self._chance.randint(1, 12), self._chance.randint(1, 28))
-            made = number[:3] + f"{self._chance.randrange(1000):03d}" + born.strftime("%Y%m%d") + number[-4:]
+            born = date(self.chance.randint(1950, 1999), self.chance.randint(1, 12), self.chance.randint(1, 28))
+            made = number[:3] + f"{self.chance.randrange(1000):03d}" + born.strftime("%Y%m%d") + number[-4:]
             if _is_valid(made):
                 return made
         return number
@@ -113,27 +115,35 @@ def _is_valid(number: str) -> bool:
     )
 
 
-def _nameless(catalogue: Catalogue, view: View, records: Records, seen: Seen) -> list[str]:
-    """Persons who are met without being named: their numbers are seen nowhere, and nobody gave them."""
-    if view.purpose is Purpose.DATA_VERIFICATION:  # attempts are counted by number
-        return []
+def _nameless(catalogue: Catalogue, view: View, records: Records, seen: Seen) -> dict[str, bool]:
+    """Persons who are met without being named, for nobody gave their numbers; and whether a mask shows a part of them."""
     lenses: dict[Place, set[Lens]] = {place: set(found) for place, found in seen.names.items()}
     for name, rows in records.items():
         for item in catalogue.resources[name].items.values():
-            if item.type in _PEOPLE:
+            if item.type is ItemType.ID_NUMBER:
                 for row, sight in zip(rows, seen.records[name], strict=True):
-                    place = (_PEOPLE[item.type], row[item.name])
-                    lenses.setdefault(place, set()).update(sight.items.get(item.name, set()))
+                    lenses.setdefault(("Person", row[item.name]), set()).update(sight.items.get(item.name, set()))
     given = view.subjects | view.asked
-    return [one[1] for one, found in lenses.items() if found <= {LINK} and one not in given and one[0] == "Person" and one[1]]  # fmt: skip
+    return {
+        name: found != {LINK}
+        for (entity, name), found in lenses.items()
+        if entity == "Person" and name and found <= {LINK, MaskKind.ID_NUMBER} and (entity, name) not in given
+    }
 
 
-def renamed(chance: random.Random, catalogue: Catalogue, records: Records, numbers: list[str]) -> Records:
-    """The records in which these persons have other numbers, of the same place and day of birth."""
-    names: dict[Any, str] = {}
-    for number in numbers:
+def _names(work: _Twin, numbers: dict[str, bool]) -> dict[str, str]:
+    """Other numbers for these persons: as grown up as before, and behind a mask the same."""
+    names: dict[str, str] = {}
+    for number, masked in numbers.items():
         born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
-        names[number] = citizen(chance, born, number[:6])
+        if not masked:
+            names[number] = citizen(work.chance, born, number[:6])
+        elif born.year < 2000:
+            names[number] = work.like(number)
+    return names
+
+
+def _renamed(catalogue: Catalogue, records: Records, names: dict[str, str]) -> Records:
     at = {
         name: [i.name for i in one.items.values() if i.type is ItemType.ID_NUMBER]
         for name, one in catalogue.resources.items()

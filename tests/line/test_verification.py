@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from policies.identity import Identity, Role
 from resolvers.line import Answer, Request
 from schema.formats import legacy_id
-from tests.line.decided import Down, forget_attempts
+from tests.line.case_folder import CASES
+from tests.line.decided import Down, decided, forget_attempts
 from tests.line.desk import Desk
 from tests.service import codes, use
 
@@ -268,11 +269,11 @@ def test_neither_the_stored_nor_the_expected_value_is_told_or_kept_anywhere(
     before = len(desk.service.frames())
     bodies = []
     for expected in ("独一无二甲", "张冬梅"):
-        field = f"verifyHouseholdRegistration(expect: {{name: $name}}) {{ name }}"
+        field = "verifyHouseholdRegistration(expect: {name: $name}) { name }"
         document = DOCUMENT.replace("$use: UseInput!", "$use: UseInput!, $name: String") % field
         variables = {"id": desk.applicant, "use": use(desk.names["case_hardship"], "DATA_VERIFICATION")}
         bodies.append(desk.service.ask(document, variables | {"name": expected}))
-        bodies.append(desk.service.ask(document, variables | {"name": [expected, expected]}))
+        desk.service.ask(document, variables | {"name": [expected, expected]})  # told to who wrote it, and kept nowhere
         with desk.replaced(Down({}), "public-security"):
             bodies.append(desk.service.ask(document, variables | {"name": expected}))
     kept = json.dumps(desk.service.frames()[before:], ensure_ascii=False)
@@ -282,7 +283,28 @@ def test_neither_the_stored_nor_the_expected_value_is_told_or_kept_anywhere(
     assert desk.applicant not in kept
 
 
-@pytest.mark.parametrize("written", ["NaN", "sNaN", "-Infinity", "1E+999999999", "1e-999999999", "0E+99999999"])
-def test_numbers_that_are_none_are_refused_or_no_match(desk: Desk, written: str, tmp_path: Any) -> None:
-    body = asked(desk, f'verifyHousingSecurity(expect: {{monthlyRent: "{written}"}}) {{ monthlyRent }}')
-    assert "INTERNAL" not in codes(body)
+@pytest.mark.parametrize(
+    ("written", "verdict"),
+    [
+        ("315.5", "MATCH"),
+        ("315.50", "MATCH"),
+        ("3.155e2", "MATCH"),
+        ("315.49", "MISMATCH"),
+        ("0E-99999999", "MISMATCH"),
+        ("1E+999999999", "MISMATCH"),
+    ],
+)
+def test_a_decimal_is_verified_by_its_value(desk: Desk, written: str, verdict: str) -> None:
+    with decided(desk, CASES / "verification_in_own_region"):  # grants the item
+        assert told(desk, "HousingSecurity", "monthlyRent", f'"{written}"', region="421202") == verdict
+
+
+@pytest.mark.parametrize("written", ["NaN", "sNaN", "-Infinity"])
+def test_a_decimal_that_is_no_number_is_refused_before_anything_is_asked(desk: Desk, written: str) -> None:
+    with decided(desk, CASES / "verification_in_own_region"):
+        body = asked(
+            desk, f'verifyHousingSecurity(expect: {{monthlyRent: "{written}"}}) {{ monthlyRent }}', region="421202"
+        )
+    assert "data" not in body
+    assert codes(body) == ["VARIABLES_INVALID"]
+    assert desk.fetches == []

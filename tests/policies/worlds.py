@@ -250,7 +250,7 @@ def random_grant(chance: random.Random, catalogue: Catalogue, name: str) -> Gran
     return Grant(
         id=name,
         department=chance.choice(DEPARTMENTS),
-        provider=of.department if chance.random() < 0.9 else chance.choice(DEPARTMENTS),
+        provider=of.department if chance.random() < 0.75 else chance.choice(DEPARTMENTS),
         items=tuple(GrantItem(one, "第九条", chance.choice([True, True, False, None])) for one in coordinates),
         purposes=some(chance, tuple(Purpose)),
         modes=some(chance, tuple(ShareMode)),
