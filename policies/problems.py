@@ -47,6 +47,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "POL119": ("A rule id is not of its file.", "begin it with `RULE/<the file's name without .csv>/`"),
     "POL120": ("The rows of one rule say different articles or reasons.", "say it alike in each row of the rule"),
     "POL121": ("A row repeats another.", "keep one of them"),
+    "POL122": (
+        "A row allows what is shared on condition or not at all.",
+        "apply for a grant, or state a scenario (Changsha 29, Shuangliao 24)",
+    ),
 }
 """Code -> meaning, hint."""
 

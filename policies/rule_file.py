@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from policies.lint import RuleError, RuleProblem, contradictions, lint_rules
+from policies.lint import Place, RuleError, RuleProblem, contradictions, lint_rules
 from policies.rules import Rules, RuleText, ShareRow
-from schema.catalogue import Catalogue
+from schema.catalogue import Catalogue, Item, ShareClass
 from schema.errors import Text
 
 COLUMNS = (*ShareRow._fields, "article", "reason_en", "reason_zh")
@@ -44,6 +44,7 @@ def read_rule_file(path: Path, catalogue: Catalogue, now: str) -> Rules:
         for number, row in enumerate(rows)
         if row.exp <= now
     ]
+    problems += _beyond(rows, catalogue, place)
     rules = Rules(rows, (), {text.rid: text for text in map(_text, lines)})
     try:
         lint_rules(rules, catalogue, place)
@@ -52,6 +53,30 @@ def read_rule_file(path: Path, catalogue: Catalogue, now: str) -> Rules:
     if problems:
         raise RuleError(sorted(problems, key=lambda problem: (int(problem.place.rpartition(":")[2]), problem.code)))
     return rules
+
+
+def _beyond(rows: Sequence[ShareRow], catalogue: Catalogue, place: Place) -> Iterator[RuleProblem]:
+    """An allow for what is shared on condition or not at all: that takes a grant or a scenario, with agreement and notice (Changsha 29, Hunan ch. 3)."""
+    for number, row in enumerate(rows):
+        if row.eft == "allow" and not all(
+            item.share.share_class is ShareClass.UNCONDITIONAL for item in _items(row, catalogue)
+        ):
+            hint = "apply for a grant, or state a scenario"
+            yield RuleProblem("POL122", place(number), f"it allows what is not UNCONDITIONAL: {row.object}", hint)
+
+
+def _items(row: ShareRow, catalogue: Catalogue) -> list[Item]:
+    """Every item that a row's object reaches; none for an unknown object, which is told elsewhere."""
+    kind, slash, name = row.object.partition("/")
+    resource, dot, item = row.object.partition(".")
+    return [
+        one
+        for known in catalogue.resources.values()
+        for one in known.items.values()
+        if (kind == "class" and one.share.share_class == name)
+        or (kind == "provider" and known.department == name)
+        or (not slash and known.name == resource and (not dot or one.name == item))
+    ]
 
 
 def _refuse(code: str, place: str, message: str, hint: str) -> RuleError:

@@ -16,7 +16,7 @@ from typing import Any
 from graphql import GraphQLSchema
 from graphql.execution.values import VariableValues
 
-from connectors.contract import Condition, CountRequest, Operator, Order, Rows, SearchRequest, SourceError
+from connectors.contract import MAX_VALUES, Condition, CountRequest, Operator, Order, Rows, SearchRequest, SourceError
 from policies.cases import CaseStore
 from policies.decision import Act, Decision, NextStep
 from policies.identity import Identity
@@ -127,6 +127,8 @@ def _conditions(resource: Resource, given: Mapping[str, Any], catalogue: Catalog
             if value is None:  # a null condition is none: it would match what is absent
                 continue
             values = value if operator == Operator.IN else [value]
+            if len(values) > MAX_VALUES:
+                raise RequestError(Fault("REQUEST_TOO_LARGE"))
             conditions.append(
                 Condition(name, Operator(operator), tuple(canonical(item, one, catalogue) for one in values))
             )

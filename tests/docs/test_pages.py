@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from audit.frame import OUTCOMES, Frame, NodeFrame
-from policies.decision import NextStep
+from policies.decision import Act, NextStep
+from policies.identity import Role
 from schema.errors import CODES
 from schema.errors_page import errors_page
 from schema.identifiers import to_credit_code
 from tests.docs.pages import PAGES, ROOT, fenced, without_code
 
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text("utf8")
+RULES = (ROOT / "docs/rules.md").read_text("utf8")
 ROOMS = ("schema", "connectors", "policies", "audit", "resolvers", "settings", "demo", "web", "app", "terminal")
 EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -69,23 +71,30 @@ def test_page_of_errors_has_a_row_for_every_code() -> None:
 
 def _denials() -> set[str]:
     sources = [path.read_text("utf8") for room in ("policies", "resolvers") for path in (ROOT / room).glob("*.py")]
-    return {rule for source in sources for rule in re.findall(r'"(DENY/[A-Z_/]+)"', source)}
+    written = {rule for source in sources for rule in re.findall(r'"(DENY/[A-Z_/{}a-z]+)"', source)}
+    return {rule.replace("{kind}", kind) for rule in written for kind in ("SERVICE", "SCENARIO")}
 
 
-def test_every_rule_that_denies_is_in_the_architecture_and_no_other() -> None:
-    told = re.findall(r"^\| `(DENY/[A-Z_/]+)` \|", ARCHITECTURE, re.MULTILINE)
-    assert "DENY/CLASS/CONDITIONAL" in told
+def test_every_rule_that_denies_is_on_the_page_of_rules_and_no_other() -> None:
+    told = re.findall(r"^\| `(DENY/[A-Z_/]+)` \|", RULES, re.MULTILINE)
+    assert "DENY/SCENARIO/ITEM" in told
     assert sorted(told) == sorted(_denials())
 
 
-def test_every_next_step_of_the_architecture_exists() -> None:
-    told = set(re.findall(r"^\| `DENY/.*\| `([A-Z_]+)` \|$", ARCHITECTURE, re.MULTILINE))
+def test_every_next_step_of_the_page_of_rules_exists_and_no_other() -> None:
+    told = set(re.findall(r"^\| `DENY/.*\| `([A-Z_]+)` \|$", RULES, re.MULTILINE))
     assert told == set(NextStep)
+
+
+def test_every_act_and_role_is_in_the_architecture() -> None:
+    assert [act.value for act in Act if f"`{act.value}`" not in ARCHITECTURE] == []
+    assert [role.value for role in Role if f"`{role.value}`" not in ARCHITECTURE] == []
 
 
 def test_example_frame_has_the_fields_of_a_frame() -> None:
     (example,) = (json.loads(content) for language, content in fenced(ARCHITECTURE) if language == "json")
     assert set(example) == {field.name for field in fields(Frame)}
+    assert re.fullmatch(r"[0-9a-f]{16}\.\d+", example["policy"])
     for node in example["nodes"]:
         assert set(node) == {field.name for field in fields(NodeFrame)}
         assert all(len(letters) == len(node["items"]) == len(node["rules"]) for letters in node["groups"])

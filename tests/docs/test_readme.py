@@ -27,6 +27,7 @@ _VOLATILE = (
     (r"\b[0-9a-f]{16}\.\d+\b", "<policy>"),
     (r'"endCursor": ?"[\w-]+"', '"endCursor": "<cursor>"'),
     (r"│ [0-9a-f]{8} │", "│ <policy> │"),
+    (r"\b\d+ 行 rows", "<rows>"),
     (r"recorded \d+ · 索引 indexed \d+", "<progress>"),
 )
 

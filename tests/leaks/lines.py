@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -173,6 +174,8 @@ class Towns:
         self.schema = graphql_schema(self.catalogue)
         controls = [Control(f"sqlite:///{self.folder / name}.db") for name in ("left", "right")]
         for control in controls:
+            # attempts of one operation are counted in the order in which they are asked for, not as threads come
+            control._database._workers = ThreadPoolExecutor(1)
             control.open()
         policy = Policy(Snapshot(self.catalogue, rules_from(self.catalogue)), controls[0], 1e9)
         self.pair = [self._town(policy, control) for control in controls]

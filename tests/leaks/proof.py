@@ -58,13 +58,13 @@ class Tally:
         self.seconds = max(self.seconds, other.seconds)
 
 
-def prove(seed: int, operations: int, folder: Path, views: int = 10) -> Tally:
-    """Ask at least `operations` random operations in random worlds, from `seed` on, by `views` views in each; five differences are enough."""
+def prove(seed: int, operations: int, folder: Path, views: int = 10, most: int = 5) -> Tally:
+    """Ask at least `operations` random operations in random worlds, from `seed` on, by `views` views in each, until `most` differ."""
     tally = Tally()
     began = time.perf_counter()
-    while tally.operations < operations and len(tally.differences) < 5:
+    while tally.operations < operations and len(tally.differences) < most:
         with tempfile.TemporaryDirectory(dir=folder) as world_folder:
-            asyncio.run(_prove_world(seed, tally, operations, Path(world_folder), views))
+            asyncio.run(_prove_world(seed, tally, operations, Path(world_folder), views, most))
         seed += 1
     tally.seconds = time.perf_counter() - began
     return tally
@@ -93,7 +93,7 @@ def _fitting(rows: frozenset[RowCondition], coordinates: list[str]) -> frozenset
     return rows - {RowCondition.ADULTS} if organisations else rows
 
 
-async def _prove_world(seed: int, tally: Tally, operations: int, folder: Path, views: int) -> None:
+async def _prove_world(seed: int, tally: Tally, operations: int, folder: Path, views: int, most: int) -> None:
     chance = random.Random(seed)
     world = random_world(chance)
     people = random_people(chance)
@@ -103,9 +103,9 @@ async def _prove_world(seed: int, tally: Tally, operations: int, folder: Path, v
         draws = Documents(both.pair[0].line._schema, chance)
         documents = [draws.draw(verifies=number % 4 == 0) for number in range(DOCUMENTS)]
         for number in range(views):
-            if tally.operations >= operations or len(tally.differences) >= 5:
+            if tally.operations >= operations or len(tally.differences) >= most:
                 return
-            await _View(chance, world, both, people, records, documents, tally, seed).prove(number % 10 == 4)
+            await _View(chance, world, both, people, records, documents, tally, seed).prove(number % 10 == 4, most)
 
 
 @dataclass
@@ -121,7 +121,7 @@ class _View:
     tally: Tally
     seed: int
 
-    async def prove(self, in_sqlite: bool) -> None:
+    async def prove(self, in_sqlite: bool, most: int) -> None:
         view, who, use = await self._drawn()
         seen = Eyes(self.world, view, self.records).look()
         twin, numbers = twin_of(self.chance, self.catalogue, view, self.records, seen)
@@ -132,7 +132,7 @@ class _View:
         ):
             for town, records, folder in zip(self.both.pair, (self.records, twin), (left, right), strict=True):
                 town.lives_in(self.catalogue, records, Path(folder) if in_sqlite else None)
-            await self._ask_all(view, who, use, "sqlite" if in_sqlite else "memory")
+            await self._ask_all(view, who, use, "sqlite" if in_sqlite else "memory", most)
             for town in self.both.pair:
                 for source in town.line._loads._sources.values():
                     await source.connector.close()
@@ -178,7 +178,7 @@ class _View:
         who = Identity(f"{role}-{chance.randrange(3)}", department, role, view.region, "client", 1e12)
         return view, who, {"purpose": purpose.value, "basis": given}
 
-    async def _ask_all(self, view: View, who: Identity, use: dict[str, Any], kind: str) -> None:
+    async def _ask_all(self, view: View, who: Identity, use: dict[str, Any], kind: str, most: int) -> None:
         values = Values(self.chance, self.catalogue, self.records, view, use)
         verifies = view.purpose is Purpose.DATA_VERIFICATION
         fitting = [one for one in self.documents if one.verifies is verifies] or self.documents
@@ -186,6 +186,8 @@ class _View:
             Drawn
         ] = []  # what told something is asked again, of others: pure chance would be refused too often
         for _ in range(QUESTIONS_A_VIEW):
+            if len(self.tally.differences) >= most:
+                return
             drawn = self.chance.choice(fitting if self.chance.random() < 0.95 else self.documents)
             if telling and self.chance.random() < 0.4:
                 drawn = self.chance.choice(telling)

@@ -3,6 +3,7 @@
 grants        by name: department, provider, items (coordinate: granted or not), and what is not as in `_GRANT`
 suspensions   by name: provider, and department, grant (a name of this file) or object; `lifted` if it is over
 disablements  kind, name, department
+rules         rows of a rule file; what a row does not name is any
 used_up       [entity, identifier, coordinate]: who may not be verified any more
 down          departments whose source does not answer
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +33,9 @@ from policies.grants import (
     GrantState,
     Suspension,
 )
-from policies.rules import FIRST_TIME, LAST_TIME
+from policies.rules import ANY, FIRST_TIME, LAST_TIME, Rules, RuleText, ShareRow
 from schema.catalogue import Purpose, RowCondition, ShareMode
+from schema.errors import Text
 from tests.line.desk import Desk
 
 CONTROL = "control.json"
@@ -46,7 +48,12 @@ _GRANT = {
     "agreement": "VALID",
     "state": "GRANTED",
 }
-_PARTS = frozenset({"grants", "suspensions", "disablements", "used_up", "down"})
+_RULE = dict.fromkeys(("dept", "role", "subject", "act", "channel", "purpose", "basis"), ANY) | {
+    "nbf": FIRST_TIME,
+    "exp": LAST_TIME,
+    "rid": "RULE/local/1",
+}
+_PARTS = frozenset({"grants", "suspensions", "disablements", "rules", "used_up", "down"})
 
 
 class Down(MemoryConnector):
@@ -72,6 +79,8 @@ def decided(desk: Desk, folder: Path) -> Iterator[Mapping[str, str]]:
             ids[_put_suspension(desk, given, {value: key for key, value in ids.items()}, over)] = name
         for one in said.get("disablements", ()):
             _disable(desk, one, over)
+        if rows := said.get("rules"):
+            _publish(desk, rows, over)
         for entity, who, coordinate in said.get("used_up", ()):
             _use_up(desk, entity, desk.names[who], coordinate)
         if down := said.get("down"):
@@ -142,6 +151,13 @@ def _disable(desk: Desk, given: Mapping[str, str], over: ExitStack) -> None:
     kind, name, department = DisabledKind(given["kind"]), given["name"], given.get("department", "")
     desk.run(control.disable, Disablement(kind, name, department, "试停", "officer-01", time.time_ns() // 1000))
     over.callback(desk.run, control.enable, kind, name, department)
+
+
+def _publish(desk: Desk, rows: Sequence[Mapping[str, str]], over: ExitStack) -> None:
+    control = desk.service.rooms.line.control
+    text = RuleText("RULE/local/1", "试行办法第一条", Text("by a local rule", "依地方规定"))
+    desk.run(control.publish, "local", Rules(tuple(ShareRow(**{**_RULE, **row}) for row in rows), (), {text.rid: text}))
+    over.callback(desk.run, control.publish, "local", Rules())
 
 
 def _use_up(desk: Desk, entity: str, identifier: str, coordinate: str) -> None:

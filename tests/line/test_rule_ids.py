@@ -20,12 +20,7 @@ _PAGE = (ROOT / "docs/rules.md").read_text("utf8")
 _ROW = re.compile(r"^\| `([A-Z]+/[^`]*)` \|(.*)\|$", re.MULTILINE)
 FAMILIES = {rid.partition("/")[0]: cells for rid, cells in _ROW.findall(_PAGE) if not rid.startswith("DENY/")}
 DENIALS = {rid: cells.rpartition("`")[0].rpartition("`")[2] for rid, cells in _ROW.findall(_PAGE) if "DENY/" in rid}
-UNREACHED = {
-    "DENY/ROWS/ADULTS": "no scenario of the catalogue has a resource of adults only",
-    "DENY/SERVICE/ACT": "the acts that a service item needs are those that are shared",
-    "DENY/SCENARIO/ACT": "the acts that a scenario needs are those that are shared",
-    "DENY/SCENARIO/SUBJECT": "no scenario asks for persons farther than it needs",
-}
+UNREACHED = {"DENY/ROWS/ADULTS": "no scenario of the catalogue is about records of adults only"}
 """Denials that stand in no case folder, and why."""
 
 

@@ -240,6 +240,19 @@ def test_no_value_is_no_attempt(desk: Desk) -> None:
     assert guess(desk) == "MATCH"
 
 
+def test_a_dry_run_verifies_nothing_and_costs_no_attempt(desk: Desk) -> None:
+    document = DOCUMENT % 'verifyHouseholdRegistration(expect: {name: "独一无二甲"}) { name }'
+    variables = {"id": desk.applicant, "use": use(desk.names["case_hardship"], "DATA_VERIFICATION")}
+    clerk = Identity("clerk-01", "housing", Role.CLERK, "421200", "demo", time.time() + 60, "t")
+    line = desk.service.rooms.line
+    for _ in range(MOST + 1):
+        answer = desk.run(line.answer, Request(document, variables, None, dry_run=True), clerk)
+        assert json.loads(answer.body)["data"] == {}
+        assert "独一无二甲" not in answer.body.decode()
+    assert desk.fetches == []
+    assert guess(desk) == "MATCH"
+
+
 @contextmanager
 def _attempts_gone(desk: Desk) -> Iterator[None]:
     database = str(sa.make_url(desk.service.settings.control.url).database)

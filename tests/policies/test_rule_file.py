@@ -32,12 +32,13 @@ ALLOW = dict(
     zip(
         COLUMNS,
         (
-            "housing", "reader", "Register.photo", "any", "read", "query", "ADMINISTRATIVE_BASIS", "any", FIRST_TIME,
-            LAST_TIME, "allow", "RULE/local/photo", "会议纪要〔2026〕1号", "agreed, in writing", "经协商，书面同意",
+            "housing", "reader", "Tax.payer", "any", "read", "query", "ADMINISTRATIVE_BASIS", "any", FIRST_TIME,
+            LAST_TIME, "allow", "RULE/local/payer", "会议纪要〔2026〕1号", "agreed, in writing", "经协商，书面同意",
         ),
         strict=True,
     )
 )  # fmt: skip
+PAYER = PHOTO.but(coordinate="Tax.payer")
 DENY = ALLOW | {"object": "Register.name", "eft": "deny", "role": "any", "act": "any", "rid": "RULE/local/name"}
 
 
@@ -72,8 +73,8 @@ def test_a_file_gives_its_rows_with_their_reasons(tmp_path: Path) -> None:
     rules = read(file_of(tmp_path, ALLOW, DENY))
     assert rules.share == tuple(ShareRow(*list(row.values())[:12]) for row in (ALLOW, DENY))
     assert rules.basis == ()
-    assert rules.texts["RULE/local/photo"].reason == Text("agreed, in writing", "经协商，书面同意")
-    assert rules.texts["RULE/local/photo"].article == "会议纪要〔2026〕1号"
+    assert rules.texts["RULE/local/payer"].reason == Text("agreed, in writing", "经协商，书面同意")
+    assert rules.texts["RULE/local/payer"].article == "会议纪要〔2026〕1号"
 
 
 def test_a_file_as_spreadsheets_write_it_is_read(tmp_path: Path) -> None:
@@ -85,7 +86,8 @@ def test_a_file_as_spreadsheets_write_it_is_read(tmp_path: Path) -> None:
 def test_the_rows_of_a_file_allow_and_deny(tmp_path: Path) -> None:
     rules = read(file_of(tmp_path, ALLOW, DENY))
     snapshot = base().with_changes({"FILE/local": rules}, 1)
-    assert PHOTO.of(snapshot).rule_id == "RULE/local/photo"
+    assert PAYER.of(base()).rule_id == "DENY/AUDIENCE"
+    assert PAYER.of(snapshot).rule_id == "RULE/local/payer"
     assert NAME.of(snapshot).rule_id == "RULE/local/name"
 
 
@@ -110,9 +112,15 @@ WRONG: list[tuple[str, Mapping[str, str]]] = [
     ("POL111", {"basis": "SERVICE/none"}),
     ("POL119", {"rid": "SHARE/Register.photo/ADMINISTRATIVE_BASIS"}),
     ("POL119", {"rid": "RULE/local/"}),
-    ("POL119", {"rid": "RULE/other/photo"}),
+    ("POL119", {"rid": "RULE/other/payer"}),
     ("POL120", {"act": "join", "rid": "RULE/local/name", "article": "另一条"}),
     ("POL121", DENY | {"rid": "RULE/local/again"}),
+    ("POL122", {"object": "Register.photo"}),
+    ("POL122", {"object": "Register.cause"}),
+    ("POL122", {"object": "Register"}),
+    ("POL122", {"object": "class/CONDITIONAL"}),
+    ("POL122", {"object": "class/NOT_SHARED"}),
+    ("POL122", {"object": f"provider/{CATALOGUE.resources['Register'].department}"}),
 ]
 
 
@@ -174,7 +182,7 @@ def test_a_file_half_written_while_it_is_read_is_refused_or_whole(tmp_path: Path
         except RuleError as error:
             outcomes.add(error.problems[0].code)
     writer.join()
-    assert outcomes <= {3, "POL117", "POL118"}
+    assert outcomes <= {3, "POL116", "POL117", "POL118"}
     assert outcomes & {"POL117", "POL118"}
     assert len(read(file).share) == 3
 
@@ -239,8 +247,8 @@ def test_a_refused_file_leaves_the_last_good_version_in_force(tmp_path: Path, ch
 def test_a_rule_that_expires_while_it_is_in_force_ends_by_itself(tmp_path: Path) -> None:
     rules = read(file_of(tmp_path, ALLOW | {"exp": "2026-06-01T12:00:10Z"}))
     snapshot = base().with_changes({"FILE/local": rules}, 1)
-    assert PHOTO.of(snapshot).allow
-    assert not PHOTO.but(now=NOON + timedelta(seconds=10)).of(snapshot).allow
+    assert PAYER.of(snapshot).allow
+    assert not PAYER.but(now=NOON + timedelta(seconds=10)).of(snapshot).allow
 
 
 def test_a_grant_for_an_item_that_is_no_longer_there_denies_and_the_rest_goes_on(tmp_path: Path) -> None:
