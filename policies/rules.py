@@ -296,9 +296,7 @@ def _is_known(catalogue: Catalogue, suspension: Suspension) -> bool:
     known = catalogue.resources.get(resource)
     there = not suspension.object or (known is not None and (not dot or item in known.items))
     return (
-        there
-        and suspension.department in {"", *catalogue.departments}
-        and suspension.provider in catalogue.departments
+        there and suspension.department in {"", *catalogue.departments} and suspension.provider in catalogue.departments
     )
 
 
