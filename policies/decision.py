@@ -57,6 +57,7 @@ class NextStep(StrEnum):
     OTHER_PURPOSE = "OTHER_PURPOSE"
     OPEN_CASE = "OPEN_CASE"
     CHECK_CASE = "CHECK_CASE"
+    CHECK_GRANT = "CHECK_GRANT"
     OTHER_ROLE = "OTHER_ROLE"
     NO_WAY = "NO_WAY"
 
@@ -70,6 +71,9 @@ NEXT_TEXTS: dict[NextStep, Text] = {
     NextStep.CHECK_CASE: Text(
         "Check the acceptance number, or open a case that has this person as a subject.",
         "请核对受理号，或受理以其为当事人的办件。",
+    ),
+    NextStep.CHECK_GRANT: Text(
+        "Ask your department's data officer what the grant is waiting for.", "请联系本部门数据专员核实该授权的状态。"
     ),
     NextStep.OTHER_ROLE: Text("Act in a role that may read data.", "请以有查询权限的岗位登录。"),
     NextStep.NO_WAY: Text("There is no way to this by query.", "此信息项不提供查询。"),

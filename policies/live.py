@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from policies.control import Changes, Control, ControlUnavailable
-from policies.grants import DisabledKind
+from policies.decision import Decision
+from policies.grants import DisabledKind, Grant, GrantState
 from policies.identity import Identity
 from policies.lint import RuleError
+from policies.reasons import while_suspended, without_agreement
 from policies.rules import Rules, rules_of_grant, rules_of_suspension
 from policies.snapshot import Snapshot
 
@@ -39,7 +41,8 @@ class Policy:
         self._confirmed = float("-inf")
         self._disabled: frozenset[tuple[DisabledKind, str, str]] = frozenset()
         self._suspended: frozenset[str] = frozenset()
-        self._grants: dict[str, Rules] = {}
+        self._grants: dict[str, Grant] = {}
+        self._waiting: dict[str, Mapping[tuple[str, str], Decision]] = {}
         self._refreshing = asyncio.Lock()
         self._polling: asyncio.Task[None] | None = None
 
@@ -120,18 +123,20 @@ class Policy:
         known = self._snapshot.groups()
         groups = {name: Rules() for name in known if whole and name.startswith("GRANT/")}
         if whole:
-            self._grants = {}
-        for grant in changes.grants:
-            self._grants[grant.id] = rules_of_grant(catalogue, grant)
-            groups[f"GRANT/{grant.id}"] = Rules() if grant.id in suspended else self._grants[grant.id]
-        for name in suspended ^ self._suspended:
-            groups[f"GRANT/{name}"] = Rules() if name in suspended else self._grants.get(name, Rules())
+            self._grants, self._waiting = {}, {}
+        self._grants |= {grant.id: grant for grant in changes.grants}
+        turned = {grant.id for grant in changes.grants} | (suspended ^ self._suspended)
+        for grant in (self._grants[name] for name in turned if name in self._grants):
+            groups[f"GRANT/{grant.id}"] = Rules() if grant.id in suspended else rules_of_grant(catalogue, grant)
+            self._waiting[grant.id] = _waiting(grant, grant.id in suspended)
         open_ones = {f"SUSPENSION/{one.id}": rules_of_suspension(catalogue, one) for one in changes.suspensions}
         groups |= {name: Rules() for name in known if name.startswith("SUSPENSION/") and name not in open_ones}
         groups |= {name: rules for name, rules in open_ones.items() if whole or name not in known}
         if changes.rules or whole:
             groups |= await self._files()
-        snapshot = await asyncio.to_thread(_changed, self._snapshot, groups, changes.sequence)
+        self._waiting = {name: reasons for name, reasons in self._waiting.items() if reasons}
+        waiting = {use: reason for reasons in self._waiting.values() for use, reason in reasons.items()}
+        snapshot = await asyncio.to_thread(_changed, self._snapshot, groups, changes.sequence, waiting)
         self._disabled = frozenset((one.kind, one.name, one.department) for one in changes.disablements)
         self._snapshot, self._suspended, self._sequence = snapshot, suspended, changes.sequence
         _LOG.info("policy %s is in force", snapshot.version)
@@ -143,13 +148,23 @@ class Policy:
         return {**files, **{name: Rules() for name in gone}}
 
 
-def _changed(snapshot: Snapshot, groups: Mapping[str, Rules], sequence: int) -> Snapshot:
+def _waiting(grant: Grant, suspended: bool) -> Mapping[tuple[str, str], Decision]:
+    """Why a grant allows nothing now, for each of its items; nothing of one that allows, or has ended."""
+    if grant.state is not GrantState.GRANTED or (grant.active and not suspended):
+        return {}
+    reason = while_suspended(grant.id) if suspended else without_agreement(grant.id)
+    return {(grant.department, item.coordinate): reason for item in grant.granted}
+
+
+def _changed(
+    snapshot: Snapshot, groups: Mapping[str, Rules], sequence: int, waiting: Mapping[tuple[str, str], Decision]
+) -> Snapshot:
     """The snapshot with these groups; one that is not sound is left out if it only allows."""
     try:
-        return snapshot.with_changes(groups, sequence)
+        return snapshot.with_changes(groups, sequence, waiting)
     except RuleError:
         sound = {name: _sound(snapshot, name, rules) for name, rules in groups.items()}
-        return snapshot.with_changes(sound, sequence)
+        return snapshot.with_changes(sound, sequence, waiting)
 
 
 def _sound(snapshot: Snapshot, name: str, rules: Rules) -> Rules:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from policies.decision import Act, Decision, NextStep, Use
@@ -13,6 +13,7 @@ from schema.errors import Text
 
 class _Snapshot(Protocol):
     catalogue: Catalogue
+    waiting: Mapping[tuple[str, str], Decision]
 
     def anybody_may(self, coordinate: str) -> bool: ...
 
@@ -79,11 +80,29 @@ def refused_by_share(asking: Asking, use: Use, rows: Sequence[ShareRow]) -> Deci
     return _TIME
 
 
+def without_agreement(grant: str) -> Decision:
+    """The denial where a grant allows it, but has no valid confidentiality agreement (Xianning 18)."""
+    return _denial(
+        "DENY/GRANT/AGREEMENT", NextStep.CHECK_GRANT, f"granted ({grant}), but without a valid confidentiality agreement",
+        f"已批准共享（{grant}），但保密协议未生效",
+    )  # fmt: skip
+
+
+def while_suspended(grant: str) -> Decision:
+    """The denial where a grant allows it, but is suspended (Hunan ch. 3)."""
+    return _denial(
+        "DENY/GRANT/SUSPENDED", NextStep.CHECK_GRANT, f"granted ({grant}), but suspended by the provider",
+        f"已批准共享（{grant}），但提供部门已暂停提供",
+    )  # fmt: skip
+
+
 def _share_class(asking: Asking, use: Use) -> ShareClass:
     return asking.snapshot.catalogue.item(use.coordinate).share.share_class
 
 
 def _refused_by_class(asking: Asking, use: Use) -> Decision:
+    if waiting := asking.snapshot.waiting.get((asking.department, use.coordinate)):
+        return waiting
     share = asking.snapshot.catalogue.item(use.coordinate).share
     if share.share_class is ShareClass.NOT_SHARED:
         return _denial(

@@ -66,6 +66,7 @@ class Snapshot:
         for row in rules.basis:
             self._needs[row.basis, row.object].append(row)
         self._groups: dict[str, Rules] = {}
+        self.waiting: Mapping[tuple[str, str], Decision] = {}
         self._enforcers = _Enforcers()
         self._callers: dict[tuple[str, ...], Caller] = {}
 
@@ -73,8 +74,12 @@ class Snapshot:
     def version(self) -> str:
         return f"{self.digest}.{self.sequence}"
 
-    def with_changes(self, groups: Mapping[str, Rules], sequence: int) -> Snapshot:
+    def with_changes(
+        self, groups: Mapping[str, Rules], sequence: int, waiting: Mapping[tuple[str, str], Decision] | None = None
+    ) -> Snapshot:
         """The snapshot in which these groups of rows (a grant's, a suspension's, a rule file's) are replaced; one without rows is gone.
+
+        `waiting` replaces the reasons of grants that allow nothing now, by department and coordinate.
 
         RuleError if a group is not sound; then this snapshot stays as it is. What it takes grows with the groups, not with the catalogue's rules:
         those are shared.
@@ -85,6 +90,7 @@ class Snapshot:
         new = object.__new__(Snapshot)
         new.catalogue, new.digest, new.sequence, new.serial = self.catalogue, self.digest, sequence, next(_SERIALS)
         new._needs, new._enforcers, new._callers = self._needs, self._enforcers, {}
+        new.waiting = self.waiting if waiting is None else waiting
         new._base_texts, new._base_index = self._base_texts, self._base_index
         new._texts, new._groups = dict(self._texts), dict(self._groups)
         gone: set[ShareRow] = set()

@@ -25,7 +25,7 @@ of the answer stands and the error belongs to the place that its `path` names.
 | `extensions.resource`, `.provider`, `.contact` | of a source's error: what it costs, and whom to tell |
 | `operationId` in the answer's own `extensions` | the number under which the ledger keeps the operation |
 
-The rules that deny are listed in [architecture.md](architecture.md#decisions), the kinds of empty answers in the
+The rules that deny are listed in [rules.md](rules.md), the kinds of empty answers in the
 [README](../README.md#empty-answers).
 
 | code | status | message | 说明 | what to do | 处理 |

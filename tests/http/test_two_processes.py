@@ -100,7 +100,7 @@ def test_a_grant_is_readable_and_its_end_denied_in_the_other_process_within_a_se
     pair.tell(DECIDE, "public-security", input=ruling(applied))
     in_time(lambda: pair.seen(bearer) == "shown")
     suspended = pair.tell(SUSPEND, "public-security", input={"grant": applied["id"], "reason": "调查"})
-    in_time(lambda: pair.seen(bearer) == "DENY/CLASS/CONDITIONAL")
+    in_time(lambda: pair.seen(bearer) == "DENY/GRANT/SUSPENDED")
     pair.tell(LIFT, "public-security", id=suspended["id"])
     in_time(lambda: pair.seen(bearer) == "shown")
     pair.tell(END, "public-security", id=applied["id"], reason="试毕")

@@ -12,7 +12,7 @@ WORKERS = 2
 
 
 def test_every_seeded_leak_is_noticed() -> None:
-    verdicts = kill_all(MUTANTS, WORKERS)
+    verdicts = kill_all(MUTANTS, WORKERS, sound=False)
     table = Table("mutant", "lets out", "noticed by", "seconds", title=f"{len(verdicts)} seeded leaks")
     for one in verdicts:
         table.add_row(one.mutant.name, one.mutant.leak, one.killer or "NOTHING", f"{one.seconds:.0f}")

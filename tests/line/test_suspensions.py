@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tests.line.officers import (
-    CONDITIONAL,
     DISABLE,
     ENABLE,
     ITEM,
@@ -41,7 +40,7 @@ def test_a_suspension_is_in_force_when_it_is_answered_and_gone_when_lifted(
     assert (suspended["provider"], suspended["liftedAt"]) == (PROVIDER, None)
     assert suspended["notice"] > 0
     assert suspended["toldAt"]
-    assert denied_by(service, case) == (CONDITIONAL if what == "grant" else f"SUSPENSION/{suspended['id']}")
+    assert denied_by(service, case) == ("DENY/GRANT/SUSPENDED" if what == "grant" else f"SUSPENSION/{suspended['id']}")
     assert ask(service, LIFT, PROVIDER, id=suspended["id"])["liftedAt"]
     assert denied_by(service, case) == ""
 
