@@ -176,6 +176,10 @@ class Index:
         return Answer(lines, indexed, recorded, int(rows[limit - 1].id) if len(rows) > limit else 0)
 
 
+_ACTS = {"attempted": "ATTEMPTED", "dry-run": "DRY_RUN"}
+"""What an act without items is read as, by its frame's outcome."""
+
+
 def _position(connection: sa.Connection) -> int:
     return connection.execute(sa.select(position_table.c.seq)).scalar() or 0
 
@@ -222,7 +226,7 @@ def _told(frame: Mapping[str, Any], case: str, entity: str, names: Mapping[int, 
                     yield about | {"item": item, "outcome": OUTCOMES[letter], "rule": rule}
         if entity in node["others"] or not (entity or node["groups"] or node["others"]):
             act = "" if node["groups"] else node["path"]
-            outcome = "ATTEMPTED" if frame["outcome"] == "attempted" else "NAMED"
+            outcome = _ACTS.get(frame["outcome"], "NAMED")
             yield about | {"item": act, "outcome": outcome, "rule": ""}
 
 

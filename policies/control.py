@@ -262,14 +262,16 @@ class Control:
 
     # -- rule files ----------------------------------------------------------------------------------------------
 
-    async def publish(self, name: str, rules: Rules) -> None:
-        """Replace the whole rule file of that name; without rows it is gone."""
+    async def publish(self, name: str, rules: Rules, notice: Notice | None = None) -> None:
+        """Replace the whole rule file of that name, and tell the notice; without rows it is gone."""
         f = tables.rule_files.c
 
         def work(connection: sa.Connection) -> None:
             values = {**rules_columns(rules), "changed": next_number(connection)}
             if not connection.execute(sa.update(tables.rule_files).where(f.name == name).values(values)).rowcount:
                 connection.execute(sa.insert(tables.rule_files).values(name=name, **values))
+            if notice:
+                write_notice(connection, notice, name)
 
         await self._database.write(work)
 

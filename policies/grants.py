@@ -145,11 +145,13 @@ class NoticeKind(StrEnum):
     ENDED = "ENDED"
     EXCEPTION = "EXCEPTION"
     """A NOT_SHARED item was granted by agreement: filed with the authority (备案, Hunan ch. 3)."""
+    RULES = "RULES"
+    """A rule file was put in force, replaced or taken out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What the supervising authority was told, when, about which grant or suspension (Hunan ch. 3). `number` counts from 1, 0 before it is told."""
+    """What the supervising authority was told, when, about which grant, suspension or rule file (Hunan ch. 3). `number` counts from 1, 0 before it is told."""
 
     number: int
     at: int

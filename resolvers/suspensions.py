@@ -36,6 +36,7 @@ titled_enum(
         NoticeKind.LIFTED: "恢复提供",
         NoticeKind.ENDED: "终止提供",
         NoticeKind.EXCEPTION: "不予共享类协商提供备案",
+        NoticeKind.RULES: "规则文件变更",
     },
 )
 

@@ -105,3 +105,19 @@ def policy_load(
     """Put a rule file in force, in every running process within a second. With one problem nothing changes; exit code 1."""
     loaded = settings_of(settings)
     policy_files.load(loaded, catalogue_in(loaded), file)
+
+
+@policy_command.command("unload")
+def policy_unload(
+    name: Annotated[str, typer.Argument(help="The rule file's name without .csv, as `policy files` lists it.")],
+    settings: SettingsFile = Path(FILE),
+) -> None:
+    """Take a rule file out: in force at once in every process, and told to the supervising authority."""
+    loaded = settings_of(settings)
+    policy_files.unload(loaded, catalogue_in(loaded), name)
+
+
+@policy_command.command("files")
+def policy_list(settings: SettingsFile = Path(FILE)) -> None:
+    """List the rule files in force."""
+    policy_files.show(settings_of(settings))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app import control_of
+from policies.grants import Notice, NoticeKind
 from policies.rule_file import COLUMNS
 from policies.rules import FIRST_TIME, LAST_TIME, Rules
 from settings import load_settings
@@ -74,3 +75,31 @@ def test_a_faulty_file_is_refused_with_code_hint_and_line_and_the_last_good_one_
     assert "(local.csv:3)" in ran.err
     assert str(tmp_path) not in ran.err
     assert files_in_force(own_settings) == before
+
+
+def test_a_file_is_listed_until_it_is_taken_out_and_the_authority_is_told_of_both(
+    run: Run, own_settings: Path, tmp_path: Path
+) -> None:
+    run("policy", "load", write(tmp_path / "local.csv", DENY), "--settings", own_settings)
+    assert "local" in run("policy", "files", "--settings", own_settings).out
+    ran = run("policy", "unload", "local", "--settings", own_settings)
+    assert ran.code == 0, ran.err
+    assert ran.out.strip().endswith(".2"), "the number of the second change"
+    assert files_in_force(own_settings) == {}
+    assert "local" not in run("policy", "files", "--settings", own_settings).out
+    assert [(one.kind, one.reference) for one in notices(own_settings)] == [(NoticeKind.RULES, "local")] * 2
+
+
+def test_a_file_that_is_not_there_cannot_be_taken_out(run: Run, own_settings: Path) -> None:
+    ran = run("policy", "unload", "nothing", "--settings", own_settings)
+    assert ran.code == 1
+    assert "policy files" in ran.err
+
+
+def notices(settings: Path) -> tuple[Notice, ...]:
+    control = control_of(load_settings(settings))
+    control.open()
+    try:
+        return asyncio.run(control.notices())
+    finally:
+        control.close()
