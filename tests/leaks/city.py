@@ -189,14 +189,19 @@ def open_catalogue() -> Catalogue:
         for use in next(iter(drawn.services.values())).materials[0].uses[:1]
     ]
     services = {}
-    for code, service in drawn.services.items():
+    for code, service in list(drawn.services.items())[:2]:
         material = service.materials[0]
         materials = tuple(replace(material, purpose=purpose, uses=tuple(uses)) for purpose in Purpose)
         services[code] = replace(service, purposes=frozenset(Purpose), materials=materials)
-    scenarios = {
-        name: replace(one, purposes=frozenset(Purpose), modes=frozenset(ShareMode), items=tuple(uses), rows=frozenset())
-        for name, one in drawn.scenarios.items()
-    }
+    scenario = replace(
+        drawn.scenarios["scene-1"],
+        services=("S-1",),
+        purposes=frozenset(Purpose),
+        modes=frozenset({ShareMode.SYSTEM_INTEGRATION}),
+        items=tuple(uses),
+        rows=frozenset(),
+    )
+    scenarios = {scenario.name: scenario}
     return replace(drawn, version="open", resources=resources, services=services, scenarios=scenarios)
 
 

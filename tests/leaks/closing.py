@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import orjson
+import strawberry
 
+from app import graphql_schema
 from connectors.memory import MemoryConnector
+from policies.decision import Act
 from policies.grants import AgreementState, Grant, GrantItem, GrantState
 from policies.identity import Identity, Role
 from policies.rules import FIRST_TIME, LAST_TIME
@@ -29,6 +33,7 @@ from schema.catalogue import (
 )
 from tests.leaks.city import Records, citizen, credit_code, open_catalogue, random_record
 from tests.leaks.lines import Town, Towns, towns
+from tests.policies.worlds import LocalRule, local_rows
 
 CHANCE = random.Random(11)
 ADULT, OTHER = citizen(CHANCE, date(1980, 1, 1)), citizen(CHANCE, date(1975, 5, 5))
@@ -86,6 +91,12 @@ class Desk:
         return self.loop.run(work)
 
 
+@cache
+def _schema() -> strawberry.Schema:
+    """The schema of the open city: what is closed here changes no type."""
+    return graphql_schema(open_catalogue())
+
+
 @contextmanager
 def desk(folder: Path, *changes: Change, attempts: int = 1000, granted: Grant | None = None) -> Iterator[Desk]:
     """A desk of the open city with these changes; `granted` is to the department that asks."""
@@ -101,7 +112,7 @@ def desk(folder: Path, *changes: Change, attempts: int = 1000, granted: Grant | 
             while None in [record[name] for name in one.items]:
                 record = random_record(chance, one, key, PEOPLE)
             rows.append(record)
-    with towns(catalogue, folder, attempts) as both, asyncio.Runner() as loop:
+    with towns(catalogue, folder, attempts, schema=_schema(), sides=1) as both, asyncio.Runner() as loop:
         both.now = NOW
         made = Desk(both, loop, records)
         if granted:
@@ -166,6 +177,7 @@ def by_grant_only(coordinate: str) -> Change:
 
 
 CLOSED = Share(ShareClass.CONDITIONAL, "第二条", None, "仅限核验")
+OWN = frozenset({RowCondition.OWN_REGION})
 LIMITED = (rows("Tenancy", RowCondition.OWN_REGION), rows("Register", RowCondition.ADULTS))
 
 
@@ -176,3 +188,12 @@ def grant(*coordinates: str, **changes: Any) -> Grant:
         document="函1号",
     )  # fmt: skip
     return replace(made, **changes)
+
+
+def publish(one: Desk, coordinate: str, act: Act, *, allow: bool) -> None:
+    """Put a rule file with one rule in force: this act with this item, for everybody."""
+    rule = LocalRule(
+        "RULE/f/1", allow, coordinate, None, None, None, act, None, None, None, FIRST_TIME, LAST_TIME
+    )  # fmt: skip
+    one.run(one.town.control.publish("f", local_rows(rule)))
+    one.run(one.town.policy.refresh())

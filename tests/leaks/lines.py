@@ -14,6 +14,7 @@ from typing import Any, cast
 import orjson
 import pytest
 import sqlalchemy as sa
+import strawberry
 from starlette.requests import Request as HttpRequest
 
 from app import graphql_schema
@@ -163,6 +164,8 @@ class Towns:
     folder: Path
     attempts: int = 1000
     limits: Limits = field(default_factory=Limits)
+    schema: strawberry.Schema | None = None
+    sides: int = 2
     now: datetime = datetime(2026, 6, 1, tzinfo=UTC)
     pair: list[Town] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -171,8 +174,8 @@ class Towns:
         """Make the lines and their stores."""
         self.cases = CaseStore(f"sqlite:///{self.folder / 'cases.db'}", SECRET)
         self.cases.open()
-        self.schema = graphql_schema(self.catalogue)
-        controls = [Control(f"sqlite:///{self.folder / name}.db") for name in ("left", "right")]
+        self.schema = self.schema or graphql_schema(self.catalogue)
+        controls = [Control(f"sqlite:///{self.folder / name}.db") for name in ("left", "right")[: self.sides]]
         for control in controls:
             # attempts of one operation are counted in the order in which they are asked for, not as threads come
             control._database._workers = ThreadPoolExecutor(1)
@@ -191,6 +194,7 @@ class Towns:
         numbered = {coordinate: number for number, coordinate in enumerate(coordinates)}
         recorder = Recorder(ledger, hashes, numbered, catalogue.version, "query")
         ids = itertools.count()
+        assert self.schema
         line = Line(
             self.schema, policy, control, self.cases, Loads({}), recorder, Index("sqlite://", ledger), self.limits,
             Terms("civil", self.attempts, 30), Cursors(SECRET), clock=lambda: self.now, new_id=lambda: f"op-{next(ids)}",
@@ -221,9 +225,18 @@ class Towns:
 
 
 @contextmanager
-def towns(catalogue: Catalogue, folder: Path, attempts: int = 1000, limits: Limits | None = None) -> Iterator[Towns]:
-    """Two lines of a catalogue with their stores below `folder`; connectors take the time from them."""
-    made = Towns(catalogue, folder, attempts, limits or Limits())
+def towns(
+    catalogue: Catalogue,
+    folder: Path,
+    attempts: int = 1000,
+    limits: Limits | None = None,
+    schema: strawberry.Schema | None = None,
+    sides: int = 2,
+) -> Iterator[Towns]:
+    """Two lines of a catalogue with their stores below `folder`; connectors take the time from them. A `schema` that fits spares making it; one of the `sides` is
+    enough where nothing is compared.
+    """
+    made = Towns(catalogue, folder, attempts, limits or Limits(), schema, sides)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "now", lambda: made.now)
         made.open()

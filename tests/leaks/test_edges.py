@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -13,9 +13,8 @@ from policies.cases import Case
 from policies.decision import Act
 from policies.grants import DisabledKind, Disablement, Suspension
 from policies.identity import Identity, Role
-from policies.rules import FIRST_TIME, LAST_TIME
 from resolvers.authorise import _by_case
-from schema.catalogue import Catalogue, MaskKind, Purpose, RowCondition, SubjectClass
+from schema.catalogue import Catalogue, MaskKind, Purpose, SubjectClass
 from tests.leaks.city import citizen, open_catalogue
 from tests.leaks.closing import (
     ADULT,
@@ -25,14 +24,15 @@ from tests.leaks.closing import (
     NAMED,
     NOW,
     OTHER,
+    OWN,
     READ,
     by_grant_only,
     desk,
     grant,
     item,
     needed,
+    publish,
 )
-from tests.policies.worlds import LocalRule, local_rows
 
 # -- who is admitted --------------------------------------------------------------------------------------------
 
@@ -135,6 +135,14 @@ def test_verdict_on_a_relative_needs_what_a_relative_needs(tmp_path: Path) -> No
         assert one.person(selection, Purpose.DATA_VERIFICATION)["verifyRegister"]["motherIdNumber"] == "DENIED"
 
 
+def test_who_is_met_is_not_named_where_the_number_may_not_be_read(tmp_path: Path) -> None:
+    with desk(tmp_path) as one:
+        for purpose, named in ((READ, True), (Purpose.DATA_VERIFICATION, False)):
+            mother = one.person("mother { idNumber __typename }", purpose)["mother"]
+            assert mother["__typename"] == "Person"
+            assert (mother["idNumber"] is not None) is named
+
+
 def test_search_by_a_relative_needs_what_a_relative_needs(tmp_path: Path) -> None:
     with desk(tmp_path, needed("Register.motherIdNumber", SubjectClass.SUBJECT)) as one:
         where = f'where: {{ motherIdNumber: {{ eq: "{OTHER}" }} }}'
@@ -162,6 +170,20 @@ def test_minors_case_shows_nothing_where_only_adults_are(tmp_path: Path) -> None
         assert body["data"]["registers"] == {"totalCount": 1, "edges": [{"node": {"idNumber": ADULT}}]}
 
 
+@pytest.mark.parametrize(
+    ("now", "adult"),
+    [("2026-05-31T23:59:59+08:00", False), ("2026-06-01T00:00:00+08:00", True), ("2026-05-02T12:00:00+08:00", False)],
+)
+def test_who_turns_eighteen_is_an_adult_from_that_day_on_in_china(tmp_path: Path, now: str, adult: bool) -> None:
+    with desk(tmp_path, *LIMITED) as one:
+        one.both.now = datetime.fromisoformat(now)
+        young = citizen(CHANCE, date(2008, 6, 1))
+        one.records["Register"] = [row | {"idNumber": young} for row in one.records["Register"][:1]]
+        one.lives_in()
+        one.case = one.run(one.both.accept("S-1", [("Person", young)]))
+        assert (one.person("register { name }", number=young)["register"] is not None) is adult
+
+
 def test_minors_are_not_searched_for_under_a_scenario(tmp_path: Path) -> None:
     with desk(tmp_path, *LIMITED) as one:
         scenario = next(iter(one.both.catalogue.scenarios.values()))
@@ -184,12 +206,27 @@ def test_verdict_is_given_on_records_of_the_own_region_only(tmp_path: Path) -> N
             assert one.person(selection, Purpose.DATA_VERIFICATION)["verifyTenancy"]["contract"] == verdict
 
 
+def test_relation_is_followed_through_records_of_the_own_region_only(tmp_path: Path) -> None:
+    with desk(tmp_path, *LIMITED) as one:
+        (row,) = [row for row in one.records["Tenancy"] if row["idNumber"] == ADULT]
+        for region, count in (("421202", 1), ("420102", 0), (None, 0)):
+            row["region"] = region
+            one.lives_in()
+            assert len(one.person("landlords { creditCode }")["landlords"]) == count
+
+
+@pytest.mark.parametrize("selection", ["__typename", "provenance { provider }", "name"])
+def test_verification_does_not_tell_that_a_record_exists(tmp_path: Path, selection: str) -> None:
+    with desk(tmp_path) as one:
+        assert one.person(f"register {{ {selection} }}")["register"]
+        assert one.person(f"register {{ {selection} }}", Purpose.DATA_VERIFICATION)["register"] is None
+
+
 @pytest.mark.parametrize("of", ["read", "filter", "total"])
 def test_page_has_no_records_beyond_the_conditions_of_any_use(tmp_path: Path, of: str) -> None:
     """The key, or an item, comes by a grant for the own region; other uses know no conditions."""
     coordinate = "Register.idNumber" if of == "total" else "Register.name"
-    own = frozenset({RowCondition.OWN_REGION})
-    with desk(tmp_path, by_grant_only(coordinate), granted=grant(coordinate, rows=own)) as one:
+    with desk(tmp_path, by_grant_only(coordinate), granted=grant(coordinate, rows=OWN)) as one:
         (row,) = [row for row in one.records["Register"] if row["idNumber"] == ADULT]
         row["name"] = "陈"
         where = 'where: { name: { eq: "陈" } }, ' if of == "filter" else ""
@@ -204,11 +241,8 @@ def test_page_has_no_records_beyond_the_conditions_of_any_use(tmp_path: Path, of
 
 def test_search_by_an_item_stays_within_the_records_that_it_may_be_read_of(tmp_path: Path) -> None:
     """A rule file lets search by names everywhere; they may be read in the own region only."""
-    own = frozenset({RowCondition.OWN_REGION})
-    with desk(tmp_path, by_grant_only("Register.name"), granted=grant("Register.name", rows=own)) as one:
-        rule = LocalRule("RULE/f/1", True, "Register.name", None, None, None, Act.FILTER, None, None, None, FIRST_TIME, LAST_TIME)  # fmt: skip
-        one.run(one.town.control.publish("f", local_rows(rule)))
-        one.run(one.town.policy.refresh())
+    with desk(tmp_path, by_grant_only("Register.name"), granted=grant("Register.name", rows=OWN)) as one:
+        publish(one, "Register.name", Act.FILTER, allow=True)
         (row,) = [row for row in one.records["Register"] if row["idNumber"] == ADULT]
         row["name"] = "陈"
         for region, count in (("421202", 1), ("420102", 0)):
@@ -216,6 +250,39 @@ def test_search_by_an_item_stays_within_the_records_that_it_may_be_read_of(tmp_p
             one.lives_in()
             body = one.ask(f'{{ registers(where: {{ name: {{ eq: "陈" }} }}, use: {one.use()}) {{ totalCount }} }}')
             assert body["data"]["registers"] == {"totalCount": count}, body
+
+
+def test_records_are_counted_within_those_that_may_be_counted(tmp_path: Path) -> None:
+    """A rule file lets everybody know that there are tenancies; they may be counted in the own region only."""
+    with desk(
+        tmp_path, by_grant_only("Tenancy.idNumber"), granted=grant("Tenancy.idNumber", provider="housing", rows=OWN)
+    ) as one:
+        publish(one, "Tenancy.idNumber", Act.EXIST, allow=True)
+        (row,) = [row for row in one.records["Tenancy"] if row["idNumber"] == ADULT]
+        for region, count in (("421202", 1), ("420102", 0)):
+            row["region"] = region
+            one.lives_in()
+            body = one.ask(f"{{ tenancies(use: {one.use()}) {{ totalCount }} }}")
+            assert body["data"]["tenancies"] == {"totalCount": count}, body
+
+
+def test_records_that_may_be_found_and_not_counted_are_not_counted(tmp_path: Path) -> None:
+    with desk(tmp_path) as one:
+        publish(one, "Register.idNumber", Act.AGGREGATE, allow=False)
+        one.requests()
+        body = one.ask(f"{{ registers(use: {one.use()}) {{ totalCount edges {{ node {{ idNumber }} }} }} }}")
+        assert body["data"]["registers"] == {"totalCount": None, "edges": [{"node": {"idNumber": ADULT}}]}
+        assert len(one.requests()) == 1
+
+
+def test_cursor_does_not_open_under_another_purpose(tmp_path: Path) -> None:
+    with desk(tmp_path) as one:
+        page = f"{{ registers(first: 1, %s use: {one.use()}) {{ pageInfo {{ endCursor }} }} }}"
+        cursor = one.ask(page.replace("%s", ""))["data"]["registers"]["pageInfo"]["endCursor"]
+        following = page.replace("%s", f'after: "{cursor}",')
+        assert "errors" not in one.ask(following)
+        other = following.replace(READ, Purpose.BUSINESS_COLLABORATION)
+        assert [error["extensions"]["code"] for error in one.ask(other)["errors"]] == ["CURSOR_INVALID"]
 
 
 # -- nothing is kept that another may not see ---------------------------------------------------------------------

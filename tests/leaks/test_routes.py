@@ -97,7 +97,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     people = {entity: names[:most] for (entity, names), most in zip(random_people(chance).items(), (4, 2), strict=True)}
     records = {one.name: list(_full(chance, one, people)) for one in catalogue.resources.values()}
     with (
-        towns(catalogue, tmp_path_factory.mktemp("house"), limits=Limits(cost=10_000_000)) as both,
+        towns(catalogue, tmp_path_factory.mktemp("house"), limits=Limits(cost=10_000_000), sides=1) as both,
         asyncio.Runner() as loop,
     ):
         both.now = NOW
