@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -18,9 +19,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from audit.checkpoint import read_signer
 from audit.frame import SubjectHash
 from audit.index import Index
-from audit.ledger import Ledger, LedgerUnavailable
+from audit.integrator import Integrator
+from audit.ledger import Ledger
+from audit.merkle import TreeHash
+from audit.store import Store, StoreUnavailable
+from audit.stores import store_at
 from connectors.kinds import connect
 from policies.cases import CaseStore, CaseStoreUnavailable
 from policies.control import Control
@@ -32,6 +38,7 @@ from policies.snapshot import Snapshot
 from resolvers.access import AccessQueries
 from resolvers.audit import AuditQueries
 from resolvers.cases import CaseMutations, CaseQueries, fields_of
+from resolvers.checkpoints import checkpoint_routes
 from resolvers.cursors import Cursors
 from resolvers.disclose import Recorder
 from resolvers.fetch import Loads, Source
@@ -62,6 +69,7 @@ class Rooms:
     control: Control
     policy: Policy
     ledger: Ledger
+    integrator: Integrator
     index: Index
     line: Line
     verifier: Verifier
@@ -71,6 +79,7 @@ class Rooms:
         self.cases.open()
         self.control.open()
         self.index.open()
+        self.integrator.open()
         await self.policy.open()
         for source in self.sources.values():
             await source.connector.open()
@@ -79,6 +88,7 @@ class Rooms:
         await self.policy.close()
         for source in self.sources.values():
             await source.connector.close()
+        await self.integrator.close()
         await self.ledger.close()
         await self.index.close()
         self.control.close()
@@ -107,6 +117,14 @@ def control_of(settings: Settings) -> Control:
     return Control(url)
 
 
+def ledger_urls(settings: Settings) -> tuple[sa.URL, sa.URL]:
+    """Where the ledger stands, and its index. WrongSettings if their password cannot be read."""
+    password = password_of("ledger", settings.ledger)
+    urls = sa.make_url(settings.ledger.url), sa.make_url(settings.ledger.index_url)
+    ledger, index = (url if url.get_backend_name() == "sqlite" else url.set(password=password) for url in urls)
+    return ledger, index
+
+
 def compose(settings: Settings, catalogue: Catalogue) -> Rooms:
     """The rooms that these settings describe. WrongSettings if something that they name is missing."""
     try:
@@ -117,14 +135,17 @@ def compose(settings: Settings, catalogue: Catalogue) -> Rooms:
     sources = _sources(settings, catalogue)
     for url in (settings.cases.url, settings.ledger.url, settings.ledger.index_url):
         _make_folder(url)
-    ledger = Ledger(settings.ledger.url, settings.ledger.timeout)
+    ledger_url, index_url = ledger_urls(settings)
+    ledger = Ledger(store_at(ledger_url, settings.ledger.timeout), settings.ledger.timeout)
     try:
         ledger.open()
         coordinates = [f"{r.name}.{item}" for r in catalogue.resources.values() for item in r.items]
         numbers = ledger.item_numbers(coordinates)
-    except LedgerUnavailable as error:
-        raise WrongSettings([f"ledger.url: the ledger cannot be opened ({error.__cause__})"]) from None
-    index = Index(settings.ledger.index_url, ledger)
+    except StoreUnavailable as error:
+        raise WrongSettings([f"ledger.url: the ledger cannot be opened ({error.__cause__ or error})"]) from None
+    integrator = integrator_of(settings, ledger.store)
+    ledger.overdue = integrator.overdue
+    index = Index(index_url, ledger)
     control = control_of(settings)
     policy = Policy(_base(settings, catalogue), control, settings.policy.lease)
     terms = Terms(settings.policy.supervisor, settings.policy.verify_attempts, settings.policy.verify_days)
@@ -136,7 +157,25 @@ def compose(settings: Settings, catalogue: Catalogue) -> Rooms:
     )
     keys = Keys(settings.identity.jwks)
     verifier = Verifier(settings.identity.issuer, settings.identity.audience, keys, catalogue.departments)
-    return Rooms(catalogue, sources, cases, control, policy, ledger, index, line, verifier)
+    return Rooms(catalogue, sources, cases, control, policy, ledger, integrator, index, line, verifier)
+
+
+def integrator_of(settings: Settings, store: Store) -> Integrator:
+    """What seals this store. WrongSettings if its key or its name is missing, or its tree cannot be hashed so here."""
+    ledger = settings.ledger
+    if not ledger.origin:
+        raise WrongSettings(
+            ["ledger.origin: missing; name this ledger like ledger.example.gov.cn/onesource, once and for all"]
+        )
+    if ledger.signing_key_file is None:
+        raise WrongSettings(
+            ["ledger.signing_key_file: missing; make one: openssl genpkey -algorithm ed25519 -out FILE"]
+        )
+    try:
+        signer, hashing = read_signer(ledger.signing_key_file, ledger.origin), TreeHash(ledger.hash)
+    except (OSError, ValueError) as error:
+        raise WrongSettings([f"ledger.signing_key_file: {error}"]) from None
+    return Integrator(store, hashing, ledger.origin, signer, ledger.export, ledger.unsealed)
 
 
 def _base(settings: Settings, catalogue: Catalogue) -> Snapshot:
@@ -176,6 +215,7 @@ def application(
         Route("/graphql", endpoint),
         Route("/health/live", lambda _: _json({"status": "live"})),
         Route("/health/ready", ready),
+        *checkpoint_routes(rooms.ledger.store, settings.ledger.hash),
     ]
     if develops:  # a page that writes operations is of no use where only registered ones run
         routes += [Route("/", lambda _: RedirectResponse("/graphiql")), *graphiql_routes("/graphql", prefill)]
@@ -200,10 +240,15 @@ async def _ready(rooms: Rooms) -> Response:
     except PolicyUnavailable:
         wrong.append("policy")
     try:
-        rooms.ledger.head()
-    except (sa.exc.SQLAlchemyError, LedgerUnavailable):
+        await asyncio.to_thread(rooms.ledger.head)
+    except StoreUnavailable:
         wrong.append("ledger")
-    return _json({"status": "unready", "because": wrong}, 503) if wrong else _json({"status": "ready"})
+    if rooms.integrator.overdue():
+        wrong.append("unsealed")
+    if wrong:
+        return _json({"status": "unready", "because": wrong}, 503)
+    unsealed = rooms.integrator.state.because  # told long before it is overdue
+    return _json({"status": "ready"} | ({"unsealed": unsealed} if unsealed else {}))
 
 
 def _sources(settings: Settings, catalogue: Catalogue) -> dict[str, Source]:

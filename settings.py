@@ -37,8 +37,8 @@ def _database_url(url: str) -> str:
     return url
 
 
-def _control_url(url: str) -> str:
-    """ValueError for a database that the control database cannot be: one kind for a process by itself, one for several."""
+def _shared_url(url: str) -> str:
+    """ValueError for a database that control database and ledger cannot be: one kind for one machine, one for several."""
     parsed = sa.make_url(url)
     if parsed.get_backend_name() not in ("sqlite", "postgresql") or parsed.database in (None, "", ":memory:"):
         raise ValueError("neither a SQLite file nor a PostgreSQL database")
@@ -114,17 +114,32 @@ class CaseSettings(_Secret):
 
 
 class LedgerSettings(_Secret):
-    """The ledger and its index: SQLAlchemy URLs, and how many seconds an answer may wait for its frame."""
+    """The ledger and its index: SQLAlchemy URLs, whose password comes from a file or ONESOURCE_PASSWORD_LEDGER.
 
-    url: DatabaseUrl = "sqlite:///var/ledger.db"
-    index_url: DatabaseUrl = "sqlite:///var/ledger-index.db"
+    `timeout` is how many seconds an answer may wait for its frame, `retention` how many months a frame is kept: three years at the least.
+    `origin` names this ledger among all in the world, `hash` what its tree is hashed with; neither may change. Checkpoints are signed with
+    `signing_key_file` and exported to the folder `export`; `former_keys` and `witnesses` are public keys. Records may stay unsealed for
+    `unsealed` seconds; then nothing is disclosed until they are sealed.
+    """
+
+    url: Annotated[DatabaseUrl, AfterValidator(_shared_url)] = "sqlite:///var/ledger.db"
+    index_url: Annotated[DatabaseUrl, AfterValidator(_shared_url)] = "sqlite:///var/ledger-index.db"
+    password_file: Path | None = None
     timeout: float = Field(default=5.0, gt=0, le=60)
+    retention: int = Field(default=36, ge=36, le=1200)
+    origin: str = Field(default="", pattern=r"^[^\s+]*$", max_length=200)
+    hash: Literal["sha256", "sm3"] = "sha256"
+    signing_key_file: Path | None = None
+    former_keys: tuple[Path, ...] = ()
+    witnesses: tuple[Path, ...] = ()
+    export: Path | None = None
+    unsealed: float = Field(default=300.0, ge=5, le=86_400)
 
 
 class ControlSettings(_Section):
     """The control database: grants, suspensions, rule files. A SQLAlchemy URL; its password comes from a file or ONESOURCE_PASSWORD_CONTROL."""
 
-    url: Annotated[DatabaseUrl, AfterValidator(_control_url)] = "sqlite:///var/control.db"
+    url: Annotated[DatabaseUrl, AfterValidator(_shared_url)] = "sqlite:///var/control.db"
     password_file: Path | None = None
 
 
@@ -269,8 +284,8 @@ def _words(error: ErrorDetails) -> str:
     return error["msg"].removeprefix("Value error, ")
 
 
-def password_of(name: str, connection: Connection | ControlSettings) -> str | None:
-    """The password of a connection, or of `control`, from its environment variable or file."""
+def password_of(name: str, connection: Connection | ControlSettings | LedgerSettings) -> str | None:
+    """The password of a connection, of `control` or of `ledger`, from its environment variable or file."""
     variable = "ONESOURCE_PASSWORD_" + re.sub(r"\W", "_", name).upper()
     if variable in os.environ:
         return os.environ[variable]
@@ -343,6 +358,11 @@ def _rooted(settings: Settings, root: Path) -> Settings:
                     "url": url(settings.ledger.url),
                     "index_url": url(settings.ledger.index_url),
                     "secret_file": path(settings.ledger.secret_file),
+                    "password_file": path(settings.ledger.password_file),
+                    "signing_key_file": path(settings.ledger.signing_key_file),
+                    "export": path(settings.ledger.export),
+                    "former_keys": tuple(root / file for file in settings.ledger.former_keys),
+                    "witnesses": tuple(root / file for file in settings.ledger.witnesses),
                 }
             ),
             "control": settings.control.model_copy(

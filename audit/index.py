@@ -1,7 +1,7 @@
-"""The search index: one entry for each data subject that an operation touched in a case, behind the ledger, rebuilt from it at will.
+"""The search index: behind the ledger, in a database of its own, rebuilt from the frames at will.
 
-An entry says which frame to open; the lines are read from the frames themselves. The index is no proof and holds nothing that they do
-not hold. Each question says how far the index has come.
+Entries say which frame to open; lines are read from the frames themselves. The index is no proof and holds nothing that they do not
+hold. Each answer says how far the index has come.
 """
 
 from __future__ import annotations
@@ -9,97 +9,88 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from audit.frame import OUTCOMES, decode
-from audit.ledger import Ledger, StoredFrame
+from audit.entries import (
+    FORM,
+    Batch,
+    activity_table,
+    batch_of,
+    entries_table,
+    looks_table,
+    metadata,
+    position_table,
+    profiles_table,
+    shapes_table,
+    tallies_table,
+)
+from audit.ledger import Ledger
+from audit.questions import Disclosure, Place, Question, entries_of, record_of
+from audit.store import StoredFrame, StoreUnavailable
 
 _LOG = logging.getLogger("onesource.ledger")
-_BATCH = 500
+_BATCH = 1_000
 _PAUSE = 0.5
+_PREPARING = 20_350_001
+"""The advisory lock of PostgreSQL under which tables are made."""
+_MAX_KNOWN = 500_000
+_MOST_PARAMETERS = 10_000
 
-metadata = sa.MetaData()
-entries_table = sa.Table(
-    "entries",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("seq", sa.Integer, nullable=False, index=True),
-    sa.Column("subject", sa.String(200), nullable=False, index=True),
-    sa.Column("department", sa.String(100), nullable=False),
-    sa.Column("case", sa.String(100), nullable=False, index=True),
-    sa.Column("entity", sa.String(60), nullable=False, index=True),
-    sa.Column("resources", sa.String, nullable=False),
-    sqlite_autoincrement=True,
-)
-position_table = sa.Table(
-    "position", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("seq", sa.Integer, nullable=False)
-)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One resolved field, as auditors read it. `at` is in microseconds since 1970 UTC; `entity` a keyed hash, empty where there is none."""
+class Progress:
+    """How far the index is, and how far the ledger was when the question was asked; both are places in the ledger."""
 
-    id: str
-    at: int
-    operation: str
-    subject: str
-    department: str
-    role: str
-    purpose: str
-    case: str
-    scenario: str
-    entity: str
-    subject_class: str
-    resource: str
-    item: str
-    outcome: str
-    rule: str
-    policy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What to look for; every part that is not empty must hold. `before` is an entry's id: only older ones."""
-
-    entity: str = ""
-    subject: str = ""
-    department: str = ""
-    case: str = ""
-    resource: str = ""
-    before: int = 0
+    indexed: int
+    recorded: int
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Entries newest first as lines; `indexed` and `recorded` say how far index and ledger are. `next_before` continues, 0 at the end."""
+    """Records newest first; `indexed` and `recorded` say how far index and ledger are. `end` is where the page ends, None if nothing follows."""
 
-    lines: tuple[Line, ...]
+    records: tuple[Disclosure, ...]
     indexed: int
     recorded: int
-    next_before: int
+    end: Place | None
 
 
 class Index:
-    """The index of one ledger, in a database of its own."""
+    """The index of one ledger, in a database of its own (SQLite or PostgreSQL)."""
 
-    def __init__(self, url: str, ledger: Ledger) -> None:
+    def __init__(self, url: str | sa.URL, ledger: Ledger) -> None:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         self._ledger = ledger
         self._following: asyncio.Task[None] | None = None
+        self._known: set[int] = set()
+        self._last = 0
+        self._names: Mapping[int, str] = {}
 
     def open(self) -> None:
-        """Begin to follow the ledger; an index of another make or of another ledger is built anew."""
-        if not self._fits():
-            metadata.drop_all(self._engine)
-        metadata.create_all(self._engine)
+        """Begin to follow the ledger."""
+        self.prepare()
         self._following = asyncio.get_running_loop().create_task(self._follow())
+
+    def prepare(self) -> None:
+        """Make the tables; those of an index of another form or of another ledger are made anew."""
+        with self._engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # another process may do the same at the same moment
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PREPARING)))
+            if not self._fits(connection):
+                metadata.drop_all(connection)
+            metadata.create_all(connection)
+            if connection.execute(sa.select(position_table.c.seq)).first() is None:
+                connection.execute(sa.insert(position_table).values(id=1, seq=0, form=FORM))
 
     async def close(self) -> None:
         if self._following:
@@ -107,127 +98,166 @@ class Index:
             await asyncio.wait({self._following})
         self._engine.dispose()
 
-    def _fits(self) -> bool:
-        present = sa.inspect(self._engine)
+    def _fits(self, connection: sa.Connection) -> bool:
+        present = sa.inspect(connection)
         for table in metadata.sorted_tables:
             if not present.has_table(table.name):
                 return False
             if {c["name"] for c in present.get_columns(table.name)} != set(table.columns.keys()):
                 return False
-        return self._indexed() <= self._ledger.head()
+        form = connection.execute(sa.select(position_table.c.form)).scalar()
+        return form in (None, FORM) and _position(connection) <= self._ledger.head()
 
     async def _follow(self) -> None:
         while True:
             try:
                 caught_up = await asyncio.to_thread(self.advance) < _BATCH
-            except (sa.exc.SQLAlchemyError, ValueError, KeyError) as error:
+            except (sa.exc.SQLAlchemyError, StoreUnavailable, ValueError, KeyError) as error:
                 _LOG.error("index stands still: %s", type(error).__name__)
                 caught_up = True
             await asyncio.sleep(_PAUSE if caught_up else 0)
 
     def advance(self) -> int:
         """Index the next frames, at most a batch; returns how many there were."""
-        with self._engine.begin() as connection:
-            # writing the position first takes the lock, so that two processes never index the same frames
-            if connection.execute(sa.update(position_table).values(seq=position_table.c.seq)).rowcount == 0:
-                connection.execute(sa.insert(position_table).values(id=1, seq=0))
-            frames = self._ledger.read(_position(connection), _BATCH)
-            entries = [entry for stored in frames for entry in _entries(stored)]
-            if entries:
-                connection.execute(sa.insert(entries_table), entries)
-            if frames:
-                connection.execute(sa.update(position_table).values(seq=frames[-1].seq))
+        try:
+            with self._engine.begin() as connection:
+                # writing the position first takes the lock, so that two processes never index the same frames
+                connection.execute(sa.update(position_table).values(seq=position_table.c.seq))
+                position = _position(connection)
+                if position < self._last:  # somebody else has begun the index anew
+                    self._known.clear()
+                frames = self._ledger.read(position, _BATCH)
+                if frames:
+                    self._write(connection, self._batch(frames))
+                    connection.execute(sa.update(position_table).values(seq=frames[-1].seq))
+                    position = frames[-1].seq
+        except BaseException:
+            self._known.clear()  # nothing of this batch was kept
+            raise
+        self._last = position
         return len(frames)
 
+    def _batch(self, frames: Sequence[StoredFrame]) -> Batch:
+        try:
+            return batch_of(frames, self._names)
+        except KeyError:  # an item of a newer catalogue
+            self._names = self._ledger.coordinates()
+            return batch_of(frames, self._names)
+
+    def _write(self, connection: sa.Connection, batch: Batch) -> None:
+        if len(self._known) > _MAX_KNOWN:
+            self._known.clear()
+        fresh = [row for shape, rows in batch.shapes.items() if shape not in self._known for row in rows]
+        if fresh:
+            connection.execute(_insert(connection, shapes_table).on_conflict_do_nothing(), fresh)
+        fresh = [row for number, row in batch.profiles.items() if number not in self._known]
+        if fresh:
+            connection.execute(_insert(connection, profiles_table).on_conflict_do_nothing(), fresh)
+        self._known.update(batch.shapes, batch.profiles)
+        if batch.entries:
+            connection.execute(sa.insert(entries_table), batch.entries)
+        _note_looks(connection, batch)
+        _add_up(
+            connection,
+            activity_table,
+            [
+                dict(zip(("user", "department", "role"), batch.actors[actor], strict=True))
+                | {"month": month, "actor": actor}
+                | {name: counts[name] for name in _COUNTS}
+                for (month, actor), counts in sorted(batch.activity.items())
+            ],
+            _COUNTS,
+        )
+        keys = ("month", "department", "resource", "outcome")
+        tallies = [dict(zip(keys, key, strict=True)) | {"lines": lines} for key, lines in batch.tallies.items()]
+        _add_up(connection, tallies_table, tallies, ("lines",))
+
     async def ask(self, question: Question, limit: int) -> Answer:
-        """The newest entries that fit, at most `limit`, indexed as far as the ledger was when asked (waits at most two seconds)."""
+        """The newest records that fit, at most `limit`, indexed as far as the ledger was when asked (waits at most two seconds)."""
+        progress = await self.progress()
+        return await asyncio.to_thread(self._select, question, limit, progress)
+
+    async def progress(self) -> Progress:
+        """How far the index is, once it is as far as the ledger was when asked, or after two seconds."""
         recorded = await asyncio.to_thread(self._ledger.head)
         for _ in range(40):
             indexed = await asyncio.to_thread(self._indexed)
             if indexed >= recorded:
                 break
             await asyncio.sleep(0.05)
-        return await asyncio.to_thread(self._select, question, limit, indexed, recorded)
+        return Progress(indexed, recorded)
+
+    async def read(self, work: Callable[[sa.Connection, Ledger], T]) -> tuple[T, Progress]:
+        """What `work` reads from the index, with the index's progress."""
+
+        def run() -> T:
+            with self._engine.connect() as connection:
+                return work(connection, self._ledger)
+
+        progress = await self.progress()
+        return await asyncio.to_thread(run), progress
 
     def _indexed(self) -> int:
         with self._engine.connect() as connection:
             return _position(connection)
 
-    def _select(self, question: Question, limit: int, indexed: int, recorded: int) -> Answer:
-        columns = entries_table.c
-        wanted = sa.select(entries_table).order_by(columns.id.desc()).limit(limit + 1)
-        for name in ("entity", "subject", "department", "case"):
-            if value := getattr(question, name):
-                wanted = wanted.where(columns[name] == value)
-        if question.resource:
-            wanted = wanted.where(columns.resources.contains(f",{question.resource},", autoescape=True))
-        if question.before:
-            wanted = wanted.where(columns.id < question.before)
+    def _select(self, question: Question, limit: int, progress: Progress) -> Answer:
         with self._engine.connect() as connection:
-            rows = connection.execute(wanted).all()
-        frames = {f.seq: decode(f.frame) for f in self._ledger.frames({row.seq for row in rows[:limit]})}
+            rows = entries_of(connection, question, limit + 1)
+        page = rows[:limit]
+        frames = {f.seq: f for f in self._ledger.frames({row.seq for row in page})}
         names = self._ledger.coordinates()
-        lines = tuple(
-            line
-            for row in rows[:limit]
-            for line in _lines(row.id, frames[row.seq], row.case, row.entity, names)
-            if question.resource in ("", line.resource)
-        )
-        return Answer(lines, indexed, recorded, int(rows[limit - 1].id) if len(rows) > limit else 0)
+        records = tuple(record_of(row, frames[row.seq].frame, names, question) for row in page)
+        end = Place(page[-1].at, page[-1].id) if len(rows) > limit else None
+        return Answer(records, progress.indexed, progress.recorded, end)
 
 
-_ACTS = {"attempted": "ATTEMPTED", "dry-run": "DRY_RUN"}
-"""What an act without items is read as, by its frame's outcome."""
+_COUNTS = ("records", "outside_hours", "applicants", "others", "cases", "refused")
 
 
 def _position(connection: sa.Connection) -> int:
     return connection.execute(sa.select(position_table.c.seq)).scalar() or 0
 
 
-def _entries(stored: StoredFrame) -> Iterator[dict[str, Any]]:
-    frame = decode(stored.frame)
-    shared = {"seq": stored.seq, "subject": frame["subject"], "department": frame["department"]}
-    touched: dict[tuple[str, str], dict[str, None]] = {}
-    for node in frame["nodes"]:
-        entities = (*(one for group in node["groups"].values() for one in group), *node["others"])
-        for entity in entities or ("",):
-            touched.setdefault((node["case"], entity), {})[node["resource"]] = None
-    if not touched:
-        yield shared | {"case": "", "entity": "", "resources": ""}
-    for (case, entity), resources in touched.items():
-        yield shared | {"case": case, "entity": entity, "resources": f",{','.join(resources)},"}
+def _insert(connection: sa.Connection, table: sa.Table) -> Any:
+    return (postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert)(table)
 
 
-def _lines(entry: int, frame: Mapping[str, Any], case: str, entity: str, names: Mapping[int, str]) -> Iterator[Line]:
-    """The lines of one entry: what its frame says of this data subject in this case."""
-    who = {name: frame[name] for name in ("at", "operation", "subject", "department", "role", "policy")}
-    nobody = any("" in group for node in frame["nodes"] for group in node["groups"].values())
-    told = _told(frame, case, entity, names) if case or entity or nobody else [_whole(frame)]
-    for number, one in enumerate(told):
-        yield Line(id=f"{entry}.{number}", case=case, entity=entity, **who, **one)
+def _add_up(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], counts: Collection[str]) -> None:
+    """Insert the rows, or add their counts to those that are there."""
+    if not rows:
+        return
+    adding = _insert(connection, table)
+    added = {name: table.c[name] + adding.excluded[name] for name in counts}
+    connection.execute(adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=added), rows)
 
 
-def _whole(frame: Mapping[str, Any]) -> dict[str, Any]:
-    """An operation that touched nobody's data."""
-    about = {"purpose": "", "scenario": "", "subject_class": "", "item": "", "rule": ""}
-    return about | {"resource": ",".join(frame["fields"]), "outcome": str(frame["outcome"]).upper()}
+def _note_looks(connection: sa.Connection, batch: Batch) -> None:
+    """Keep who looked whom up in which month, and count in the user's activity those who are new there."""
+    known = {}
+    columns = looks_table.c
+    for numbers in _slices(list(batch.looks)):
+        wanted = sa.select(columns.id, columns.days, columns.day).where(columns.id.in_(numbers))
+        known.update({row.id: row for row in connection.execute(wanted)})
+    fresh, again = [], []
+    for number, look in batch.looks.items():
+        since = look.pop("since")
+        if (before := known.get(number)) is None:
+            batch.activity[look["month"], look["actor"]][look["kind"]] += 1
+            fresh.append(look)
+        elif look["day"] > before.day:
+            days = before.days + look["days"] - (since <= before.day)
+            again.append({"number": number, "new_days": days, "new_day": look["day"], "new_seq": look["seq"]})
+    if fresh:
+        connection.execute(sa.insert(looks_table), fresh)
+    if again:
+        changed: dict[Any, Any] = {name: sa.bindparam(f"new_{name}") for name in ("days", "day", "seq")}
+        connection.execute(sa.update(looks_table).where(columns.id == sa.bindparam("number")).values(changed), again)
 
 
-def _told(frame: Mapping[str, Any], case: str, entity: str, names: Mapping[int, str]) -> Iterator[dict[str, Any]]:
-    for node in frame["nodes"]:
-        if node["case"] != case:
-            continue
-        about = {"purpose": node["purpose"], "subject_class": node["subject"], "resource": node["resource"]}
-        about["scenario"] = node.get("scenario", "")  # frames of the first version have none
-        items = [names[number].partition(".")[2] for number in node["items"]] or [""]
-        for outcomes, entities in node["groups"].items():
-            for _ in range(entities.count(entity)):
-                for item, rule, letter in zip(items, node["rules"], outcomes, strict=True):
-                    yield about | {"item": item, "outcome": OUTCOMES[letter], "rule": rule}
-        if entity in node["others"] or not (entity or node["groups"] or node["others"]):
-            act = "" if node["groups"] else node["path"]
-            outcome = _ACTS.get(frame["outcome"], "NAMED")
-            yield about | {"item": act, "outcome": outcome, "rule": ""}
+def _slices(numbers: list[int]) -> Iterator[list[int]]:
+    for begin in range(0, len(numbers), _MOST_PARAMETERS):
+        yield numbers[begin : begin + _MOST_PARAMETERS]
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:

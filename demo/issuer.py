@@ -44,10 +44,7 @@ def ensure_issuer(folder: Path) -> None:
         "kid": hashlib.sha256(public).hexdigest()[:16],
         "x": base64.urlsafe_b64encode(public).rstrip(b"=").decode(),
     }
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    write_private(folder / KEY_FILE, private)
+    write_private(folder / KEY_FILE, _pem(key))
     write_private(folder / JWKS_FILE, json.dumps({"keys": [jwk]}, indent=1).encode())
 
 
@@ -55,6 +52,18 @@ def ensure_secret(file: Path) -> None:
     """Make a secret of 32 bytes in hexadecimal if the file is not there yet."""
     if not file.is_file():
         write_private(file, secrets.token_hex(32).encode())
+
+
+def ensure_signing_key(file: Path) -> None:
+    """Make an Ed25519 key to sign the ledger's checkpoints with, as PEM, if the file is not there yet."""
+    if not file.is_file():
+        write_private(file, _pem(Ed25519PrivateKey.generate()))
+
+
+def _pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def demo_token(

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from demo.city import CityReport, Example, Examples, Progress, build_city
-from demo.issuer import demo_token, ensure_issuer, ensure_secret
+from demo.issuer import demo_token, ensure_issuer, ensure_secret, ensure_signing_key
 from policies.cases import CaseState, CaseStore, CaseSubject
 from schema.catalogue import Catalogue, Resource
 
@@ -93,6 +93,7 @@ class Scene:
         ensure_issuer(self.issuer)
         ensure_secret(self.folder / "secrets" / "cases.key")
         ensure_secret(self.folder / "secrets" / "ledger.key")
+        ensure_signing_key(self.folder / "secrets" / "ledger-signing.key")
 
     def build(self, catalogue: Catalogue, residents: int, seed: int, progress: Progress) -> CityReport:
         """Build the city anew and keep its report. A department's database that the demo did not make stays as it is."""

@@ -91,8 +91,8 @@ def without_agreement(grant: str) -> Decision:
 def while_suspended(grant: str) -> Decision:
     """The denial where a grant allows it, but is suspended (Hunan ch. 3)."""
     return _denial(
-        "DENY/GRANT/SUSPENDED", NextStep.CHECK_GRANT, f"granted ({grant}), but suspended by the provider",
-        f"已批准共享（{grant}），但提供部门已暂停提供",
+        "DENY/GRANT/SUSPENDED", NextStep.CHECK_GRANT, f"granted ({grant}), but suspended",
+        f"已批准共享（{grant}），但已暂停提供",
     )  # fmt: skip
 
 

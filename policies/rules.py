@@ -284,8 +284,8 @@ def rules_of_suspension(catalogue: Catalogue, suspension: Suspension) -> Rules:
         rid=row.rid,
         article="湖南省政务信息资源共享管理办法第三章",
         reason=Text(
-            f"the provider has suspended this ({suspension.id}): {suspension.reason}",
-            f"提供部门已暂停提供（{suspension.id}）：{suspension.reason}",
+            f"suspended ({suspension.id}): {suspension.reason}",
+            f"已暂停提供（{suspension.id}）：{suspension.reason}",
         ),
     )
     return Rules((row,), (), {row.rid: text})

@@ -16,7 +16,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from policies.cases import MAX_NUMBER, Case, CaseState, CaseStore
 from policies.decision import Decision, NextStep
-from policies.identity import Identity
+from policies.identity import Identity, Role
 from policies.rules import scenario_basis, service_basis
 from resolvers.operation import Limits, fault_of
 from resolvers.plan import Plan, RootNode
@@ -129,6 +129,8 @@ async def prove(
 
 
 def _by_scenario(name: str, identity: Identity, catalogue: Catalogue) -> Proof:
+    if identity.role is Role.CLERK:
+        return Proof("", scenario=name[:_MAX_NAME], refusal=_FOR_SYSTEMS)
     scenario = catalogue.scenarios.get(name)
     if scenario is None or all(
         catalogue.services[code].department != identity.department for code in scenario.services
@@ -158,4 +160,10 @@ _EXPIRED = _refusal("DENY/CASE/EXPIRED", "the case has expired", "该办件已�
 _NOT_A_SUBJECT = _refusal("DENY/CASE/SUBJECT", "the case has no such subject", "查询对象不是该办件的当事人")
 _NO_SCENARIO = _refusal(
     "DENY/SCENARIO/UNKNOWN", "your department has no such scenario", "本部门没有该应用场景", NextStep.APPLY
+)
+_FOR_SYSTEMS = _refusal(
+    "DENY/SCENARIO/ROLE",
+    "a scenario is for systems; at the window, open a case",
+    "应用场景供系统对接使用；窗口请受理办件",
+    NextStep.OPEN_CASE,
 )

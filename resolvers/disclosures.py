@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from policies.decision import Decision
-from resolvers.plan import EntityNode, Path, RelationNode, ResourceNode, VerificationNode
+from resolvers.plan import EntityNode, Path, RelationNode, ResourceNode, RootNode, VerificationNode
 from resolvers.restrict import AllowedEntity, AllowedRelation, AllowedResource
 from schema.catalogue import SubjectClass
 
@@ -70,6 +70,13 @@ def of_identifiers(allowed: AllowedEntity, groups: dict[str, list[str]]) -> Node
         groups=dict(groups),
         entity=allowed.node.entity.name,
     )
+
+
+def of_root(root: RootNode, keys: Sequence[str]) -> NodeDisclosure:
+    """What was told by answering a root of which nothing was asked but the identifiers that were sent."""
+    entity = root.entity.name
+    others = frozenset((entity, key) for key in keys)
+    return NodeDisclosure((root.key,), entity, SubjectClass.SUBJECT, (), (), {}, entity, others)
 
 
 def of_refused(node: EntityNode, keys: Sequence[str], refusals: Mapping[str, Decision]) -> list[NodeDisclosure]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -57,7 +58,9 @@ class Endpoint:
                 raise RequestError(Fault("METHOD_NOT_ALLOWED"))
             identity = await self._identity(http)
             self._limiter.admit(identity)
+            await self._line.sign_in(identity)
             request, digest = await self._request(http)
+            request = replace(request, gone=partial(_gone, http))
             return _response(await self._run(request, digest, identity), media, identity)
         except RequestError as error:
             return _response(refusal(error), media, None, int(error.faults[0].extra.get("retryAfter", 1)))
@@ -111,6 +114,12 @@ class Endpoint:
         except ClientDisconnect:
             raise RequestError(Fault("REQUEST_MALFORMED")) from None
         return bytes(body)
+
+
+async def _gone(http: HttpRequest) -> bool:
+    """Whether the connection was closed: behind the body, servers have nothing else to say."""
+    message = await http.receive()
+    return bool(message["type"] == "http.disconnect")
 
 
 def _media_type(text: str) -> tuple[str, dict[str, str]]:

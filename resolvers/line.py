@@ -9,6 +9,7 @@ executed by graphql-core in the same operation and join the answer in document o
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
@@ -36,6 +37,7 @@ from resolvers.explain import asked_about, decisions_of, dry_run
 from resolvers.fetch import Bounds, Loads
 from resolvers.operation import Documents, Limits, Operation, cost_of, fault_of
 from resolvers.plan import Plan, Routes, plan_of, routes
+from resolvers.presence import ClientGone, Gone, while_here
 from resolvers.restrict import AllowedRoot, restrict
 from resolvers.search import AllowedSearch, SearchClaim, claim_searches, fetch_all, restrict_searches, shape_searches
 from resolvers.shape import REFERENCE_ONLY, Shaped, Shaper
@@ -46,16 +48,21 @@ from schema.types import core_schema
 
 _LOG = logging.getLogger("onesource.line")
 _MAX_INTROSPECTIONS = 16
+_MAX_SIGNED_IN = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GraphQL request as it came in: the document's text, variables, the operation's name; a `dry_run` is explained instead of answered."""
+    """A GraphQL request as it came in: the document's text, variables, the operation's name; a `dry_run` is explained instead of answered.
+
+    `gone` tells when whoever asked has gone away.
+    """
 
     document: str
     variables: Mapping[str, Any]
     name: str | None
     dry_run: bool = False
+    gone: Gone | None = None
 
 
 @dataclass(slots=True)
@@ -143,6 +150,7 @@ class Line:
         self._shaper = Shaper(self._catalogue)
         self._limits = limits
         self._introspections: dict[Operation, ExecutionResult] = {}
+        self._signed_in: set[Identity] = set()
 
     @property
     def supervisor(self) -> str:
@@ -155,6 +163,7 @@ class Line:
         now = self._clock()
         clock = _Clock()
         document = name = ""
+        recording = False
         try:
             if not self.policy.admits(identity):
                 raise RequestError(Fault("IDENTITY_DISABLED"))
@@ -186,7 +195,7 @@ class Line:
                 told = dry_run(plan, roots, found, expected, snapshot, now, cost, loads)
                 return await self._explained(operation_id, identity, now, snapshot, operation, plan, claimed, told)
             bounds = Bounds(self._limits.records, expected, self._attempts(identity, now), now)
-            fetched, pages = await fetch_all(roots, searches, self._loads, bounds)
+            fetched, pages = await while_here(fetch_all(roots, searches, self._loads, bounds), request.gone)
             clock.lap("fetch")
             shaped = self._shaper.shape(roots, fetched, bounds)
             shape_searches(asked, searches, pages, self._shaper, self._cursors, shaped, bounds)
@@ -194,16 +203,20 @@ class Line:
             rest = await self._rest(plan, operation, request, context)
             body = orjson.dumps(_body(plan, shaped, rest, claimed, operation_id))
             clock.lap("shape")
-            if (
-                claimed and self.policy.snapshot() is not snapshot
-            ):  # what was suspended meanwhile does not leave any more
+            # what was suspended meanwhile does not leave any more
+            if claimed and self.policy.snapshot() is not snapshot:
                 self._confirm(plan, claims, asked, identity, now, (roots, searches))
+            recording = True
             await self.recorder.record(
                 operation_id, identity, now, snapshot.version, _outcome(claimed, rest),
                 document=document, name=name, fields=plan.rest_fields, claims=claimed, disclosures=shaped.disclosures, acts=context.acts,
             )  # fmt: skip
             clock.lap("disclose")
             return Answer(200, body, clock.laps)
+        except asyncio.CancelledError:
+            if not recording:  # else the frame is on its way already
+                await self._refused(RequestError(Fault("CANCELLED")), operation_id, identity, now, document, name)
+            raise
         except Exception as error:
             failure = _failure(error, operation_id)
             return await self._refused(failure, operation_id, identity, now, document, name)
@@ -232,6 +245,19 @@ class Line:
             name=operation.name or "", fields=plan.rest_fields, claims=claims, disclosures=asked_about(claims),
         )  # fmt: skip
         return Answer(200, body)
+
+    async def sign_in(self, identity: Identity) -> None:
+        """Return when it is on record that this token was used here for the first time. RequestError LEDGER_UNAVAILABLE if it cannot be."""
+        if identity in self._signed_in:
+            return
+        if len(self._signed_in) >= _MAX_SIGNED_IN:
+            self._signed_in.clear()
+        self._signed_in.add(identity)
+        try:
+            await self.recorder.record(self._new_id(), identity, self._clock(), self.policy.version, "signed-in")
+        except BaseException:
+            self._signed_in.discard(identity)
+            raise
 
     async def refuse(self, error: RequestError, identity: Identity, document: str) -> Answer:
         """The answer to a request that may not run at all; that it was made is on record."""
@@ -298,17 +324,18 @@ def _failure(error: Exception, operation_id: str) -> RequestError:
     """What ends a request, as the error to answer with; what nobody foresaw is INTERNAL and told to the log only."""
     if isinstance(error, RequestError):
         return error
-    for kind, code in _UNAVAILABLE.items():
+    for kind, code in _CODES.items():
         if isinstance(error, kind):
             return RequestError(Fault(code))
     _LOG.error("operation %s failed: %s", operation_id, wordless(error))
     return RequestError(Fault("INTERNAL"))
 
 
-_UNAVAILABLE: dict[type[Exception], str] = {
+_CODES: dict[type[Exception], str] = {
     CaseStoreUnavailable: "STORE_UNAVAILABLE",
     ControlUnavailable: "CONTROL_UNAVAILABLE",
     PolicyUnavailable: "POLICY_UNAVAILABLE",
+    ClientGone: "CANCELLED",
 }
 
 
@@ -362,7 +389,7 @@ def _fault(error: GraphQLError) -> Fault:
         return Fault(cause.code, path, cause.reason, cause.extra)
     if isinstance(cause, RequestError):
         return Fault(cause.faults[0].code, path)
-    if isinstance(cause, Exception) and (code := _UNAVAILABLE.get(type(cause))):
+    if isinstance(cause, Exception) and (code := _CODES.get(type(cause))):
         return Fault(code, path)
     if cause is None or isinstance(cause, GraphQLError):
         fault = fault_of(error, "VARIABLES_INVALID")

@@ -351,6 +351,8 @@ class _Shaping:
         used = list(search.used)
         if search.total:
             used.append((node.resource.items[node.resource.key or ""], Act.AGGREGATE, search.total))
+        if letter == FAILED and not all(decision.allow for _, _, decision in used):
+            used = [one for one in used if not one[2].allow]  # what would have been allowed has not failed
         letters = "".join(letter if decision.allow else DENIED for _, _, decision in used)
         self.disclosures.append(
             NodeDisclosure(

@@ -28,6 +28,7 @@ from resolvers.disclosures import (
     of_identifiers,
     of_records,
     of_refused,
+    of_root,
 )
 from resolvers.fetch import Bounds, Fetched
 from resolvers.plan import (
@@ -107,7 +108,10 @@ class Shaper:
             refused = [key for key in dict.fromkeys(claim.keys) if key in claim.refusals]
             if refused:
                 work.disclosures += of_refused(node.target, refused, claim.refusals)
-            shaped.disclosures.append([*work.disclosures, *work.finished()])
+            disclosed = [*work.disclosures, *work.finished()]
+            if claim.granted and len(disclosed) == len(work.disclosures):  # that they are subjects of the case is told
+                disclosed.append(of_root(node, claim.granted))
+            shaped.disclosures.append(disclosed)
         shaped.faults = _once(shaped.faults)
         return shaped
 

@@ -206,6 +206,8 @@ class SuspensionMutations:
         disablement = Disablement(
             kind, name, department, written("reason", reason, MAX_TEXT), _by(context), micros(context.now)
         )
+        if (kind, name) in _own(context) and department in ("", context.identity.department):
+            raise FieldFault("DISABLEMENT_OWN")
         await context.intend(Act("disable", _DISABLEMENT, f"{kind}/{name}"))
         await context.line.control.disable(disablement)
         await context.line.policy.refresh()
@@ -321,4 +323,14 @@ def _disablement_view(one: Disablement) -> DisablementView:
         reason=one.reason,
         by=one.by,
         at=local(one.at),
+    )
+
+
+def _own(context: Context) -> tuple[tuple[DisabledKind, str], ...]:
+    """What the caller acts by: who disabled it could not enable it again."""
+    identity = context.identity
+    return (
+        (DisabledKind.PERSON, identity.subject),
+        (DisabledKind.TOKEN, identity.token),
+        (DisabledKind.CLIENT, identity.client),
     )

@@ -66,6 +66,10 @@ CODES: dict[str, Code] = {
     "ENTITY_UNKNOWN": Code(200, Text("The register has no entry under this identifier.", "登记库中无此标识的记录。"), Text("Check the number; if it is right, accept the applicant's paper.", "请核对号码；号码无误的，请收取申请人材料。")),
     "RESULT_TOO_LARGE": Code(200, Text("The answer would have too many records.", "结果记录过多。"), Text("Ask for fewer identifiers or relations at once.", "请减少一次查询的对象。")),
     "CURSOR_INVALID": Code(200, Text("The cursor is not of this search.", "游标不属于本次检索。"), Text("Search again from the first page: a cursor is good for one caller, use, question and policy version.", "请从第一页重新检索：游标仅对同一用户、用途、条件和策略版本有效。")),
+    # -- questions to the ledger ---------------------------------------------------------------------------
+    "RANGE_INVALID": Code(200, Text("The time range is not one.", "时间范围不正确。"), Text("Give `since` before `until`, and a month such as 2026-11.", "起始时间应早于截止时间；月份格式如 2026-11。")),
+    "RANGE_UNBOUNDED": Code(200, Text("The whole ledger is not told at once.", "不能一次查询全部台账。"), Text("Ask page by page with `first`, or give both `since` and `until`.", "请用 first 分页查询，或同时给出 since 与 until。")),
+    "PAGE_INVALID": Code(200, Text("There is no such page.", "分页参数不正确。"), Text("Give `first` from 1 to 500, and as `after` a cursor of this list.", "first 应在 1 至 500 之间；after 应为本列表的游标。")),
     # -- sources -------------------------------------------------------------------------------------------
     "SOURCE_UNAVAILABLE": Code(200, Text("The department's source cannot be reached.", "部门数据源暂不可用。"), Text("Go on with the rest; accept the applicant's paper for this.", "其余信息可继续使用；此项请先收取申请人材料。")),
     "SOURCE_TIMEOUT": Code(200, Text("The department's source did not answer in time.", "部门数据源响应超时。"), Text("Try again; else accept the applicant's paper for this.", "请重试；仍不可用时请收取申请人材料。")),
@@ -87,9 +91,27 @@ CODES: dict[str, Code] = {
     # -- explaining ----------------------------------------------------------------------------------------
     "RESOURCE_UNKNOWN": Code(200, Text("The catalogue has no such resource.", "目录中没有该信息资源。"), Text("See docs/catalogue.md for the names.", "名称请见 docs/catalogue.md。")),
     "DRY_RUN_QUERY_ONLY": Code(400, Text("Only queries can be run dry.", "仅查询可以试运行。"), Text("Leave out extensions.onesource.dryRun, or send a query.", "请去掉 extensions.onesource.dryRun，或改为提交查询。")),
+    # -- the ledger's proofs ---------------------------------------------------------------------------------
+    "CHECKPOINT_UNKNOWN": Code(404, Text("There is no checkpoint of this size.", "没有该规模的检查点。"), Text("Ask for /ledger/checkpoint, the latest.", "请查询最新检查点 /ledger/checkpoint。")),
+    "CHECKPOINT_INVALID": Code(200, Text("This is no checkpoint, or a signature in it is wrong.", "不是有效的检查点，或其签名有误。"), Text("Fetch the file again from where it was exported.", "请从导出处重新获取该文件。")),
+    "CHECKPOINT_UNSIGNED": Code(200, Text("The checkpoint is signed by no known key of the ledger.", "检查点没有已知台账密钥的签名。"), Text("Give the ledger's public key by --key, if you trust it.", "如信任该台账，请以 --key 给出其公钥。")),
+    "CHECKPOINT_STALE": Code(200, Text("The proof does not begin where this witness stands.", "证明的起点与见证方所见不一致。"), Text("Ask again with since=<the size that the message names>.", "请以 since=<所示规模> 重新获取。")),
+    "LEDGER_FOREIGN": Code(200, Text("This belongs to the ledger of another installation.", "属于另一套系统的台账。"), Text("Compare ledger.origin and ledger.hash of the settings with its first lines.", "请将其首行与设置 ledger.origin、ledger.hash 对照。")),
+    "RECORD_UNKNOWN": Code(200, Text("The ledger has no such record.", "台账中没有该记录。"), Text("Name a record by its number or by its operation id.", "请以记录序号或操作编号指明。")),
+    "RECORD_UNSEALED": Code(200, Text("No checkpoint covers this record yet.", "该记录尚未被检查点覆盖。"), Text("Try again in a second; if it stays so, see /health/ready.", "请稍后重试；仍如此的，请查看 /health/ready。")),
+    "LEDGER_CHANGED": Code(200, Text("A record is not the one that was sequenced.", "记录与入树时不一致，已被改动。"), Text("Keep the store as it is, and compare with a copy.", "请保全现场，并与备份比对。")),
+    "LEDGER_REMOVED": Code(200, Text("A record is missing.", "记录缺失，已被删除。"), Text("Keep the store as it is, and compare with a copy.", "请保全现场，并与备份比对。")),
+    "LEDGER_INSERTED": Code(200, Text("A record stands where none can have been written.", "在不可能写入之处存在记录。"), Text("Keep the store as it is.", "请保全现场。")),
+    "LEDGER_TRUNCATED": Code(200, Text("Records that a checkpoint counts are not there.", "检查点已计入的末尾记录不存在，台账被截断。"), Text("Keep the store as it is, and compare with a copy.", "请保全现场，并与备份比对。")),
+    "LEDGER_REWRITTEN": Code(200, Text("The records do not lead to the checkpoint: one of this range was changed, removed, inserted or moved.", "记录与检查点不符：该范围内有记录被改动、删除、插入或调换。"), Text("Keep the store as it is; a checkpoint between narrows the range.", "请保全现场；其间的检查点可缩小范围。")),
+    "LEDGER_FORKED": Code(200, Text("The ledger has signed two histories.", "台账对两段不同的历史签过名（分叉）。"), Text("Keep both checkpoints: they are the evidence.", "请保存两份检查点作为证据。")),
+    "LEDGER_TREE_BROKEN": Code(200, Text("The tree's own hashes are missing or wrong.", "哈希树自身的数据缺失或有误。"), Text("Keep the store as it is; the records themselves are compared with the checkpoints.", "请保全现场；记录本身仍与检查点比对。")),
+    "LEDGER_ITEMS_CHANGED": Code(200, Text("The dictionary of items is not the one that was signed.", "信息项字典与签名时不一致。"), Text("Keep the store as it is: items may have been renamed.", "请保全现场：信息项可能被改名。")),
     # -- ourselves -----------------------------------------------------------------------------------------
     "LEDGER_UNAVAILABLE": Code(503, Text("The answer cannot be put on record, so it is withheld.", "无法留痕，结果不予返回。"), Text("Try again; nothing was disclosed.", "请稍后重试；未披露任何信息。")),
+    "CANCELLED": Code(499, Text("Whoever asked went away before the answer.", "请求方在结果返回前已断开。"), Text("Ask again; nothing was disclosed.", "请重新查询；未披露任何信息。")),
     "STORE_UNAVAILABLE": Code(503, Text("The case store cannot be reached.", "办件库暂不可用。"), Text("Try again.", "请稍后重试。")),
+    "DISABLEMENT_OWN": Code(200, Text("Nobody disables what they act by themselves.", "不得停用本人正在使用的人员、令牌或客户端。"), Text("Let another officer do it; `onesource policy enable` admits again offline.", "请由其他专员办理；可用 onesource policy enable 离线启用。")),
     "IDENTITY_DISABLED": Code(403, Text("This person, token or client is disabled.", "该人员、令牌或客户端已被停用。"), Text("Ask the data bureau.", "请联系数据主管部门。")),
     "POLICY_CHANGED": Code(503, Text("The policy has changed while the answer was made, so it is withheld.", "作答期间策略已变更，结果不予返回。"), Text("Ask again; nothing was disclosed.", "请重新查询；未披露任何信息。")),
     "POLICY_UNAVAILABLE": Code(503, Text("Which policy is in force cannot be confirmed, so nothing is decided.", "无法确认现行策略，不作任何授权。"), Text("Try again; nothing was disclosed.", "请稍后重试；未披露任何信息。")),

@@ -25,8 +25,10 @@ RESERVED_TYPES = frozenset(
         *("String", "Int", "Float", "Boolean", "ID", "Date", "DateTime", "Time", "Decimal", "Base64", "Void", "JSON"),
         *("CitizenIdNumber", "UnifiedSocialCreditCode", "RealEstateUnitNumber", "CityComponentCode", "Code"),
         *("Provenance", "Case", "CaseInput", "CaseSubject", "Use", "UseInput", "Basis", "BasisInput", "AuditLine"),
-        *("AuditPage", "DataSubjectInput", "CaseState", "CaseSubjectInput", "AcceptCaseInput"),
+        *("DataSubjectInput", "CaseState", "CaseSubjectInput", "AcceptCaseInput"),
         *("Purpose", "ShareClass", "ShareMode", "OpenClass", "Library", "Secrecy", "BasisRank", "SubjectClass"),
+        *("Disclosure", "DisclosureEdge", "DisclosureConnection", "DisclosureFilter", "AuditPatterns", "AuditActivity"),
+        *("AuditComparison", "AuditRepeat", "AuditStatistics", "DepartmentStatistics"),
         *("MaskKind", "ItemType", "PageInfo", "Node", "Error", "Verdict", "Direction"),
         *(f"{scalar}{part}" for scalar in _SCALARS for part in ("Filter", "Choice")),
         *("Grant", "GrantItem", "GrantStep", "GrantState", "AgreementState", "Decider", "RowCondition"),
@@ -43,7 +45,8 @@ RESERVED_FIELDS = frozenset({"provenance"})
 RESERVED_ROOTS = frozenset(
     {
         "audit",
-        "auditLines",
+        "auditPatterns",
+        "auditStatistics",
         "case",
         "cases",
         "catalogue",

@@ -1,4 +1,4 @@
-"""`onesource audit tail`: the ledger's lines in a terminal, one for each resolved field."""
+"""`onesource audit tail` and `find`: the ledger's lines in a terminal, one for each resolved field."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from schema.catalogue import Catalogue
 from schema.identifiers import PARSERS, IdentifierError
 from terminal.client import REFUSED, WRONG_USE, ask, err, out, plain, say_errors
 
-TAIL = """\
-query Tail($first: Int!, $dataSubject: DataSubjectInput, $case: String, $subject: String) {
-  auditLines(first: $first, dataSubject: $dataSubject, case: $case, subject: $subject) {
-    lines {
-      id at operationId subject department role purpose case scenario dataSubject subjectClass resource item outcome ruleId policyVersion
+FIND = """\
+query Disclosures($first: Int, $after: String, $filter: DisclosureFilter) {
+  disclosures(first: $first, after: $after, filter: $filter) {
+    edges {
+      node {
+        id at operationId subject department role client purpose case scenario dataSubject policyVersion
+        lines { resource item outcome ruleId subjectClass }
+      }
     }
+    pageInfo { hasNextPage endCursor }
     indexedThrough
     recordedThrough
   }
@@ -44,27 +48,60 @@ _TABLE_COLUMNS = 150
 _Line = Mapping[str, Any]
 
 
-def tail(url: str, token: str, variables: Mapping[str, Any], lines: int, follow: bool, as_json: bool) -> None:
+def tail(url: str, token: str, wanted: Mapping[str, Any], lines: int, follow: bool, as_json: bool) -> None:
     """Print the newest `lines` in the order in which they happened; with `follow`, what comes after them too."""
     seen: set[str] = set()
     while True:
-        body = ask(url, token, TAIL, {**variables, "first": 500 if follow else min(500, lines)})
-        page = (body.get("data") or {}).get("auditLines")
-        if page is None:
-            say_errors(body)
-            raise typer.Exit(REFUSED)
-        fresh = [line for line in page["lines"] if line["id"] not in seen]
+        page = answered(
+            url, token, FIND, {"filter": wanted, "first": 500 if follow else min(500, lines)}, "disclosures"
+        )
+        fresh = [line for line in _lines(page) if line["id"] not in seen]
         shown = _oldest_first(fresh)
         if not seen:
             shown = shown[-lines:]
         _show(shown, as_json)
         seen.update(line["id"] for line in fresh)
         if not follow:
-            recorded, indexed = page["recordedThrough"], page["indexedThrough"]
-            console = err if as_json else out
-            console.print(f"台账 recorded {recorded} · 索引 indexed {indexed}", style="dim", highlight=False)
+            say_progress(page, as_json)
             return
         time.sleep(1)
+
+
+def find(url: str, token: str, variables: Mapping[str, Any], as_json: bool) -> None:
+    """Print one page of the disclosures that fit, in the order in which they happened, and how to see older ones."""
+    page = answered(url, token, FIND, variables, "disclosures")
+    _show(_oldest_first(_lines(page)), as_json)
+    say_progress(page, as_json)
+    if page["pageInfo"]["hasNextPage"]:
+        console = err if as_json else out
+        console.print(plain(f"更早的记录 older ones: --after {page['pageInfo']['endCursor']}"), style="dim")
+
+
+def answered(url: str, token: str, document: str, variables: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """What the service answers in this root field; exits with the errors' words if it refuses."""
+    body = ask(url, token, document, variables)
+    page = (body.get("data") or {}).get(field)
+    if page is None:
+        say_errors(body)
+        raise typer.Exit(REFUSED)
+    return dict(page)
+
+
+def say_progress(page: Mapping[str, Any], as_json: bool) -> None:
+    """Say how far ledger and index are; beside JSON on standard error."""
+    console = err if as_json else out
+    text = f"台账 recorded {page['recordedThrough']} · 索引 indexed {page['indexedThrough']}"
+    console.print(text, style="dim", highlight=False)
+
+
+def _lines(page: Mapping[str, Any]) -> list[_Line]:
+    """The lines of a page, each with what is said of its record."""
+    lines: list[_Line] = []
+    for edge in page["edges"]:
+        about = {name: value for name, value in edge["node"].items() if name != "lines"}
+        for number, line in enumerate(edge["node"]["lines"]):
+            lines.append({**about, **line, "id": f"{about['id']}.{number}"})
+    return lines
 
 
 def data_subject(catalogue: Catalogue, identifier: str) -> dict[str, str]:
@@ -84,7 +121,7 @@ def data_subject(catalogue: Catalogue, identifier: str) -> dict[str, str]:
 def _show(lines: Sequence[_Line], as_json: bool) -> None:
     if as_json:
         for line in lines:
-            typer.echo(_json(line))
+            typer.echo(json_text(line))
     elif _is_wide():
         if lines:
             out.print(_table(lines))
@@ -105,7 +142,7 @@ def _oldest_first(lines: Sequence[_Line]) -> list[_Line]:
     return sorted(lines, key=place)
 
 
-def _json(line: _Line) -> str:
+def json_text(line: Mapping[str, Any]) -> str:
     """The line as JSON: readable text as it is, what would steer a terminal escaped, so that no value is lost."""
 
     def escaped(sign: str) -> str:

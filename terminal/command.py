@@ -17,8 +17,9 @@ from schema.catalogue import Purpose
 from schema.load import check_catalogue
 from schema.page import catalogue_page
 from settings import FILE, WrongSettings
-from terminal import operations, serving
+from terminal import operations, proofs, serving
 from terminal.audit import data_subject, tail
+from terminal.audit_questions import find, monthly, patterns
 from terminal.client import REFUSED, err, out
 from terminal.grants import grant_command
 from terminal.lookup import lookup as ask_lookup
@@ -48,6 +49,10 @@ command.add_typer(audit_command, name="audit")
 command.add_typer(operations_command, name="operations")
 command.add_typer(policy_command, name="policy")
 command.add_typer(grant_command, name="grant")
+for _proof in (proofs.verify, proofs.prove, proofs.checkpoint, proofs.witness):
+    audit_command.command()(_proof)
+for _question in (find, patterns, monthly):
+    audit_command.command()(_question)
 for _stop in (suspend, lift, disable, enable, notices):
     command.command()(_stop)
 

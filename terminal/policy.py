@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from policies.decision import Act
+from policies.grants import DisabledKind
 from schema.catalogue import Purpose, SubjectClass
 from settings import FILE
 from terminal import explain, matrix, policy_diff, policy_files
@@ -121,3 +122,14 @@ def policy_unload(
 def policy_list(settings: SettingsFile = Path(FILE)) -> None:
     """List the rule files in force."""
     policy_files.show(settings_of(settings))
+
+
+@policy_command.command("enable")
+def policy_enable(
+    name: Annotated[str, typer.Argument(help="The claim's value: `sub`, `jti` or `client`.")],
+    kind: Annotated[DisabledKind, typer.Option(help="What was disabled.")] = DisabledKind.PERSON,
+    department: Annotated[str, typer.Option(help="The department that it was narrowed to.")] = "",
+    settings: SettingsFile = Path(FILE),
+) -> None:
+    """Admit again who was disabled, offline: for when nobody can sign in to do it. `onesource enable` does it online, on record."""
+    policy_files.admit(settings_of(settings), kind, name, department)

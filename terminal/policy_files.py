@@ -17,7 +17,7 @@ from rich.table import Table
 
 from app import control_of
 from policies.control import ControlUnavailable
-from policies.grants import Notice, NoticeKind
+from policies.grants import DisabledKind, Notice, NoticeKind
 from policies.lint import RuleError, RuleProblem
 from policies.live import Policy, PolicyUnavailable
 from policies.rule_file import read_rule_file
@@ -56,6 +56,23 @@ def unload(settings: Settings, catalogue: Catalogue, name: str) -> None:
         raise typer.Exit(REFUSED)
     version = _run(_publish(settings, base_of(catalogue), name, Rules()))
     out.print(plain(f"{name} 已撤下 is taken out，策略版本 policy version {version}"))
+
+
+def admit(settings: Settings, kind: DisabledKind, name: str, department: str) -> None:
+    """Admit again who was disabled, where nobody can sign in to do it; exits with REFUSED if nobody was disabled by these."""
+    if not _run(_enable(settings, kind, name, department)):
+        err.print("未被停用 was not disabled by these: onesource disable --help")
+        raise typer.Exit(REFUSED)
+    out.print("已启用 enabled")
+
+
+async def _enable(settings: Settings, kind: DisabledKind, name: str, department: str) -> bool:
+    control = control_of(settings)
+    control.open()
+    try:
+        return await control.enable(kind, name, department)
+    finally:
+        control.close()
 
 
 def show(settings: Settings) -> None:

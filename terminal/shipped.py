@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from terminal import audit, grants, suspensions
+from terminal import audit, audit_questions, grants, suspensions
 
 SHIPPED = (
-    *(audit.TAIL,),
+    *(audit.FIND, audit_questions.PATTERNS, audit_questions.STATISTICS),
     *(grants.APPLY, grants.DECIDE, grants.LIMIT, grants.END, grants.AGREEMENT, grants.SHOW, grants.LIST),
     *(suspensions.SUSPEND, suspensions.LIFT, suspensions.LIST, suspensions.DISABLE, suspensions.ENABLE),
     *(suspensions.DISABLEMENTS, suspensions.NOTICES),

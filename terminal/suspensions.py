@@ -28,7 +28,13 @@ DISABLE = (
 ENABLE = "mutation Enable($input: DisabledInput!) { enable(input: $input) }"
 DISABLEMENTS = "query Disablements { disablements { kind name department reason by at } }"
 NOTICES = "query Notices($after: Int!, $first: Int!) { notices(after: $after, first: $first) { number at kind zh en reference } }"
-_KINDS = {"SUSPENDED": "暂停提供", "LIFTED": "恢复提供", "ENDED": "终止提供", "EXCEPTION": "协商提供备案"}
+_KINDS = {
+    "SUSPENDED": "暂停提供",
+    "LIFTED": "恢复提供",
+    "ENDED": "终止提供",
+    "EXCEPTION": "协商提供备案",
+    "RULES": "规则文件变更",
+}
 _DISABLED = {"PERSON": "人员", "TOKEN": "令牌", "CLIENT": "客户端"}
 
 _Kind = Annotated[DisabledKind, typer.Option(help="停用对象: a person (sub), a token (jti) or a client.")]
@@ -121,7 +127,7 @@ def notices(
     """报告 What the supervising department was told: suspensions, ends, agreed exceptions."""
     table = _table("报告", "编号", "时间", "事项", "内容", "授权或暂停编号")
     for one in answer(NOTICES, {"after": after, "first": lines}, url_of(url, settings_of(settings)), token):
-        cells = (str(one["number"]), _at(one["at"]), _KINDS[one["kind"]], one["zh"], one["reference"])
+        cells = (str(one["number"]), _at(one["at"]), _KINDS.get(one["kind"], one["kind"]), one["zh"], one["reference"])
         table.add_row(*map(plain, cells))
     out.print(table)
 

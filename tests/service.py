@@ -117,6 +117,10 @@ class Service:
         return self.ask(document % selection, {"id": identifier, "use": use(case, purpose)}, **who)
 
     def frames(self) -> list[dict[str, Any]]:
+        """Every frame of the ledger, decoded, oldest first; without sign-ins, since every question here has a token of its own."""
+        return [one for one in self.all_frames() if one["outcome"] != "signed-in"]
+
+    def all_frames(self) -> list[dict[str, Any]]:
         """Every frame of the ledger, decoded, oldest first."""
         from audit.frame import decode
 

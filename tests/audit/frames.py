@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from audit.frame import Frame, NodeFrame, SubjectHash
-from audit.index import Index
+from audit.index import Answer, Index
 from audit.ledger import Ledger
+from audit.stores import store_at
 
 HASH = SubjectHash(bytes(range(32)))
 ITEMS = ("Register.name", "Register.address", "Tax.payer")
@@ -55,7 +57,7 @@ def frame(operation: str, *nodes: NodeFrame, **changes: Any) -> Frame:
 
 def open_ledger(folder: Path, timeout: float = 5) -> Ledger:
     """The ledger in this folder, open, with the numbers of `ITEMS`."""
-    ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}", timeout)
+    ledger = Ledger(store_at(f"sqlite:///{folder / 'ledger.db'}", timeout), timeout)
     ledger.open()
     ledger.item_numbers(ITEMS)
     return ledger
@@ -74,3 +76,38 @@ async def append(ledger: Ledger, *frames: Frame) -> None:
 
 def numbers_of(ledger: Ledger, *coordinates: str) -> Mapping[str, int]:
     return ledger.item_numbers(coordinates)
+
+
+@dataclass(frozen=True)
+class SeenLine:
+    """A line of an answer with what is said of its record."""
+
+    id: str
+    at: int
+    operation: str
+    subject: str
+    department: str
+    role: str
+    purpose: str
+    case: str
+    scenario: str
+    entity: str
+    policy: str
+    resource: str
+    item: str
+    outcome: str
+    rule: str
+    subject_class: str
+
+
+def lines_of(answer: Answer) -> list[SeenLine]:
+    """Every line of an answer, in its order."""
+    return [
+        SeenLine(
+            f"{one.place.entry}.{number}", one.place.at, one.operation, one.subject, one.department, one.role,
+            one.purpose, one.case, one.scenario, one.entity, one.policy,
+            line.resource, line.item, line.outcome, line.rule, line.subject_class,
+        )
+        for one in answer.records
+        for number, line in enumerate(one.lines)
+    ]  # fmt: skip

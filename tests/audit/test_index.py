@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from audit.index import Answer, Index, Line, Question, metadata
+from audit.index import Answer, Index
 from audit.ledger import Ledger
-from tests.audit.frames import HASH, append, frame, index_of, node, open_ledger
+from audit.questions import Place, Question
+from tests.audit.frames import HASH, SeenLine, append, frame, index_of, lines_of, node, open_ledger
 
 ANNA, BEI = HASH.of("Person", "421202199001011234"), HASH.of("Person", "421202199202022345")
 EVERYTHING = Question()
@@ -51,7 +51,7 @@ def keep(folder: Path, *frames: Any) -> None:
     working(folder, lambda ledger, _: append(ledger, *frames))
 
 
-def operations(lines: Sequence[Line]) -> list[str]:
+def operations(lines: Sequence[SeenLine]) -> list[str]:
     return list(dict.fromkeys(line.operation for line in lines))
 
 
@@ -64,7 +64,7 @@ def rows(folder: Path) -> int:
 
 def test_every_field_of_a_frame_is_a_line(tmp_path: Path) -> None:
     keep(tmp_path, frame("o-1", node(ANNA, "RD", rules=("SHARE/1", "DENY/CLASS/CONDITIONAL"))))
-    lines = ask(tmp_path).lines
+    lines = lines_of(ask(tmp_path))
     assert [(line.resource, line.item, line.outcome, line.rule) for line in lines] == [
         ("Register", "name", "RETURNED", "SHARE/1"),
         ("Register", "address", "DENIED", "DENY/CLASS/CONDITIONAL"),
@@ -82,12 +82,12 @@ def test_every_field_of_a_frame_is_a_line(tmp_path: Path) -> None:
 )
 def test_each_letter_has_its_outcome(tmp_path: Path, letter: str, outcome: str) -> None:
     keep(tmp_path, frame("o-1", node(ANNA, letter * 2)))
-    assert [line.outcome for line in ask(tmp_path).lines] == [outcome] * 2
+    assert [line.outcome for line in lines_of(ask(tmp_path))] == [outcome] * 2
 
 
 def test_an_operation_without_data_subjects_is_a_line_too(tmp_path: Path) -> None:
     keep(tmp_path, frame("o-1", fields=("cases", "auditLog"), outcome="answered"), frame("o-2", outcome="use_required"))
-    lines = ask(tmp_path).lines
+    lines = lines_of(ask(tmp_path))
     assert [(line.operation, line.resource, line.outcome) for line in lines] == [
         ("o-2", "", "USE_REQUIRED"),
         ("o-1", "cases,auditLog", "ANSWERED"),
@@ -96,7 +96,7 @@ def test_an_operation_without_data_subjects_is_a_line_too(tmp_path: Path) -> Non
 
 def test_whoever_was_named_in_a_value_is_found(tmp_path: Path) -> None:
     keep(tmp_path, frame("o-1", node(ANNA, others=[BEI])))
-    (line,) = ask(tmp_path, Question(entity=BEI)).lines
+    (line,) = lines_of(ask(tmp_path, Question(entity=BEI)))
     assert (line.operation, line.outcome, line.item) == ("o-1", "NAMED", "")
 
 
@@ -126,20 +126,21 @@ def test_each_question_finds_its_operations_newest_first(tmp_path: Path, questio
         frame("o-3", node(BEI), subject="clerk-02", department="taxation"),
         frame("o-4", node(ANNA, "R", resource="Tax", items=(3,), rules=("SHARE/3",))),
     )
-    assert operations(ask(tmp_path, question).lines) == found
+    assert operations(lines_of(ask(tmp_path, question))) == found
 
 
 @pytest.mark.parametrize("limit", [1, 7, 10, 30, 31])
 def test_paging_sees_every_entry_once_even_while_new_ones_come(tmp_path: Path, limit: int) -> None:
-    async def work(ledger: Ledger, index: Index) -> list[Line]:
+    async def work(ledger: Ledger, index: Index) -> list[SeenLine]:
         await append(ledger, *(frame(f"o-{number:02}", node(ANNA, "RA")) for number in range(30)))
-        seen: list[Line] = []
-        before, page = 0, 0
+        seen: list[SeenLine] = []
+        before: Place | None = None
+        page = 0
         while True:
             answer = await index.ask(Question(entity=ANNA, before=before), limit)
-            seen += answer.lines
-            before, page = answer.next_before, page + 1
-            if not before:
+            seen += lines_of(answer)
+            before, page = answer.end, page + 1
+            if before is None:
                 return seen
             if page < 4:
                 await append(ledger, frame(f"new-{page}", node(ANNA)))
@@ -151,9 +152,9 @@ def test_paging_sees_every_entry_once_even_while_new_ones_come(tmp_path: Path, l
 
 def test_the_last_page_says_that_it_is_the_last(tmp_path: Path) -> None:
     keep(tmp_path, *(frame(f"o-{number}", node(ANNA)) for number in range(3)))
-    assert ask(tmp_path, limit=3).next_before == 0
-    assert ask(tmp_path, limit=2).next_before > 0
-    assert ask(tmp_path, Question(entity="nobody")).next_before == 0
+    assert ask(tmp_path, limit=3).end is None
+    assert ask(tmp_path, limit=2).end is not None
+    assert ask(tmp_path, Question(entity="nobody")).end is None
 
 
 # -- following -------------------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ def test_an_answer_is_as_new_as_the_ledger_was_when_it_was_asked(tmp_path: Path)
         for number in range(3):
             await append(ledger, frame(f"o-{number}", node(ANNA)))
             answer = await index.ask(EVERYTHING, 1)
-            assert answer.lines[0].operation == f"o-{number}"
+            assert lines_of(answer)[0].operation == f"o-{number}"
             assert answer.indexed >= answer.recorded == ledger.head()
 
     working(tmp_path, work)
@@ -185,14 +186,14 @@ def test_an_index_that_cannot_follow_says_how_far_it_is(tmp_path: Path) -> None:
 
     answer = working(tmp_path, work)
     assert (answer.indexed, answer.recorded) == (1, 2)
-    assert operations(answer.lines) == ["o-1"]
-    assert operations(ask(tmp_path).lines) == ["o-2", "o-1"]
+    assert operations(lines_of(answer)) == ["o-1"]
+    assert operations(lines_of(ask(tmp_path))) == ["o-2", "o-1"]
 
 
 def test_a_deleted_index_is_rebuilt_from_the_frames(tmp_path: Path) -> None:
     keep(tmp_path, *(frame(f"o-{number}", node(ANNA, "RM"), node(BEI, "DD")) for number in range(40)))
     before = ask(tmp_path, limit=500)
-    assert len(before.lines) == 160
+    assert len(lines_of(before)) == 160
     for file in tmp_path.glob("index.db*"):
         file.unlink()
     after = ask(tmp_path, limit=500)
@@ -216,9 +217,7 @@ def test_two_indexers_at_once_do_not_double_an_entry(tmp_path: Path) -> None:
         await ledger.close()
 
     asyncio.run(fill())
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'index.db'}")
-    metadata.create_all(engine)
-    engine.dispose()
+    index_of(tmp_path, open_ledger(tmp_path)).prepare()
     together = threading.Barrier(3)
     errors: list[BaseException] = []
 

@@ -16,6 +16,8 @@ import pytest
 import sqlalchemy as sa
 
 from audit.ledger import Ledger, LedgerUnavailable
+from audit.store import StoreUnavailable
+from audit.stores import store_at
 from tests.audit.frames import numbers_of, open_ledger
 
 ROOT = Path(__file__).parents[2]
@@ -187,7 +189,7 @@ def test_a_full_disk_refuses_and_space_heals(tmp_path: Path) -> None:
         await ledger.close()
         sa.event.listen(sa.pool.Pool, "connect", no_space)
         try:
-            full = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", 5)
+            full = Ledger(store_at(f"sqlite:///{tmp_path / 'ledger.db'}", 5), 5)
             with pytest.raises(LedgerUnavailable):
                 await full.append(1, "too large", b"x" * 1_000_000)
             await full.close()
@@ -279,7 +281,7 @@ def test_a_store_that_cannot_be_opened_is_told(tmp_path: Path, broken: str) -> N
         (tmp_path / "ledger.db").write_bytes(b"not a database, not at all. " * 200)
     else:
         (tmp_path / "ledger.db").mkdir()
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(StoreUnavailable):
         open_ledger(tmp_path)
 
 
@@ -288,9 +290,10 @@ def test_a_store_that_cannot_be_opened_is_told(tmp_path: Path, broken: str) -> N
 WRITER = """
 import asyncio, json, sys
 from audit.ledger import Ledger
+from audit.stores import store_at
 
 async def work(url, name):
-    ledger = Ledger(url, 20)
+    ledger = Ledger(store_at(url, 20), 20)
     ledger.open()
     print(json.dumps(dict(ledger.item_numbers([f"{name}.own", "Shared.a", "Shared.b"]))), flush=True)
     sys.stdin.readline()

@@ -94,7 +94,7 @@ def test_reason_is_logged_without_the_token(service: Service, caplog: pytest.Log
 
 
 def test_same_person_is_two_identities_in_two_roles(service: Service) -> None:
-    document = "{ auditLines(first: 1) { indexedThrough } }"
+    document = "{ disclosures(first: 1) { indexedThrough } }"
     as_clerk = service.ask(document, role="clerk", subject="wang")
     as_auditor = service.ask(document, role="auditor", department="data-bureau", subject="wang")
     assert as_clerk["errors"][0]["extensions"]["code"] == "ROLE_REQUIRED"

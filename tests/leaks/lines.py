@@ -21,6 +21,7 @@ from app import graphql_schema
 from audit.frame import SubjectHash
 from audit.index import Index
 from audit.ledger import Ledger
+from audit.stores import store_at
 from connectors import clock
 from connectors.contract import INVALID, Connector
 from connectors.kinds import connect
@@ -63,7 +64,7 @@ class KeptLedger(Ledger):
     """A ledger that keeps the frames of the latest operations in memory: nothing here is about durability."""
 
     def __init__(self) -> None:
-        super().__init__("sqlite://", 5)
+        super().__init__(store_at("sqlite://", 5), 5)
         self.kept: list[bytes] = []
 
     async def append(self, at: int, operation: str, frame: bytes) -> None:
@@ -132,7 +133,7 @@ class Town:
     def frames(self) -> list[dict[str, Any]]:
         """The frames since the last time, decoded."""
         kept, self.ledger.kept = self.ledger.kept, []
-        return [orjson.loads(one) for one in kept]
+        return [frame for one in kept if (frame := orjson.loads(one))["outcome"] != "signed-in"]
 
 
 def _connector(catalogue: Catalogue, records: Records, slug: str, folder: Path | None) -> Connector:

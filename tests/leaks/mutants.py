@@ -251,7 +251,7 @@ MUTANTS: list[Mutant] = [
         "resolvers/line.py",
         ("disabled-admitted", "            if not self.policy.admits(identity):\n                raise RequestError", "            if False:\n                raise RequestError", "data to who is disabled", (SUSPENSIONS,)),
         ("ledger-skipped", "                operation_id, identity, now, snapshot.version, _outcome(claimed, rest),\n", "                operation_id + '/', identity, now, snapshot.version, _outcome(claimed[:0], rest),\n", "operations that were denied, from the record", (CASES, RECORD)),
-        ("changes-unasked", "                claimed and self.policy.snapshot() is not snapshot\n", "                False\n", "what was suspended while it was fetched", (CHANGES,)),
+        ("changes-unasked", "            if claimed and self.policy.snapshot() is not snapshot:\n", "            if False:\n", "what was suspended while it was fetched", (CHANGES,)),
         ("changes-forgiven", "decisions_of(roots, searches, now) != decisions_of(*decided, now)", "False", "what was suspended while it was fetched", (CHANGES,)),
     ),
     *_of(

@@ -153,6 +153,8 @@ class _View:
         )
         scenario = chance.random() < 0.4
         role = chance.choice((Role.CLERK, Role.DEVELOPER) * 20 + (Role.OFFICER,))
+        if scenario and chance.random() < 0.95:
+            role = Role.DEVELOPER  # a scenario is for systems
         if scenario:
             of = chance.choice(list(catalogue.scenarios.values()))
             department = catalogue.services[chance.choice(of.services)].department
@@ -172,7 +174,7 @@ class _View:
         purpose = chance.choice(shown if shown and chance.random() < 0.85 else purposes)
         view = View(
             department, role.value, chance.choice((*REGIONS, "421200", "421200", "")), purpose,
-            basis if department in own else "", "system" if scenario else "query", at,
+            basis if department in own and not (scenario and role is Role.CLERK) else "", "system" if scenario else "query", at,
             frozenset() if scenario or department not in own else frozenset(subjects), asked,
         )  # fmt: skip
         who = Identity(f"{role}-{chance.randrange(3)}", department, role, view.region, "client", 1e12)

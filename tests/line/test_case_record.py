@@ -10,13 +10,15 @@ import pytest
 from audit.ledger import Ledger, LedgerUnavailable
 from tests.service import HOUSING, Service, codes, running, use
 
-AUDIT = "query($case: String, $who: DataSubjectInput) { auditLines(case: $case, dataSubject: $who) { lines { subject resource item outcome case } } }"
+AUDIT = """query($case: String, $who: DataSubjectInput) {
+  disclosures(first: 50, filter: {case: $case, dataSubject: $who}) { edges { node { lines { resource item outcome } } } }
+}"""
 ACCEPT = "mutation($input: AcceptCaseInput!) { acceptCase(input: $input) { number state } }"
 
 
 def lines(service: Service, **asked: Any) -> list[tuple[str, str]]:
-    page = service.ask(AUDIT, asked, role="auditor", department="data-bureau")["data"]["auditLines"]
-    return [(line["item"], line["outcome"]) for line in page["lines"]]
+    page = service.ask(AUDIT, asked, role="auditor", department="data-bureau")["data"]["disclosures"]
+    return [(line["item"], line["outcome"]) for edge in page["edges"] for line in edge["node"]["lines"]]
 
 
 def test_an_auditor_finds_who_opened_a_case_for_whom(service: Service) -> None:
@@ -38,7 +40,7 @@ def test_looking_at_a_case_and_closing_it_are_on_record(service: Service) -> Non
 def test_an_auditors_question_is_on_record_with_the_person_asked_about(service: Service) -> None:
     who = {"entity": "Person", "identifier": service.examples.deceased.identifier}
     lines(service, who=who)
-    assert ("auditLines", "NAMED") in lines(service, who=who)
+    assert ("disclosures", "NAMED") in lines(service, who=who)
 
 
 def test_a_case_is_neither_opened_nor_closed_while_the_ledger_cannot_be_written(

@@ -22,7 +22,7 @@ def _broken(*_: Any) -> None:
     [
         (QUERY, {}),
         ("{ cases { number } }", {}),
-        ("{ auditLines { lines { resource } } }", {"role": "auditor"}),
+        ("{ disclosures(first: 9) { edges { node { id } } } }", {"role": "auditor"}),
         ("{ no such field }", {}),
     ],
     ids=["data", "cases", "audit", "invalid"],

@@ -118,10 +118,12 @@ class Oracle:
     def offers(self) -> Iterator[tuple[str, Conditions]]:
         """Every rule that allows this, with its conditions on records."""
         of = f"{self.asked.coordinate}/{self.asked.purpose}"
+        if self.asked.role not in READERS:
+            return
         for rule in self.world.local:
             if rule.allow and self.is_meant(rule):
                 yield rule.id, frozenset()
-        if self.asked.role not in READERS or self.asked.purpose not in self.item.purposes or not self.fits():
+        if self.asked.purpose not in self.item.purposes or not self.fits():
             return
         if self.is_open():
             yield f"SHARE/{of}", frozenset()

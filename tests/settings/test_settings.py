@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app import catalogue_of, compose
+from app import catalogue_of, compose, ledger_urls
 from settings import Settings, WrongSettings, load_settings, password_of
 from tests.service import ROOT, write_settings
 
@@ -107,6 +107,11 @@ WRONG = {
     "unknown kind": ('kind = "sql"', 'kind = "oracle"', "connections.civil-affairs.kind"),
     "no URL": (CIVIL, "civil-affairs.db", "connections.civil-affairs.url"),
     "URL blank": (CIVIL, "", "connections.civil-affairs.url"),
+    "ledger kept too shortly": ("retention = 36", "retention = 35", "ledger.retention"),
+    "ledger kept for no time": ("retention = 36", "retention = 0", "ledger.retention"),
+    "ledger in no database that it knows": ("sqlite:///var/demo/ledger.db", "mysql://h/d", "ledger.url"),
+    "ledger in memory": ("sqlite:///var/demo/ledger.db", "sqlite://", "ledger.url"),
+    "index in no database that it knows": ("sqlite:///var/demo/ledger-index.db", "mysql://h/d", "ledger.index_url"),
     "password in URL": (CIVIL, "postgresql://u:hunter2@h/d", "connections.civil-affairs.url"),
     "password in query": (CIVIL, "postgresql://u@h/d?password=hunter2", "connections.civil-affairs.url"),
     "password of cases": ("sqlite:///var/demo/cases.db", "postgresql://u:hunter2@h/d", "cases.url"),
@@ -288,3 +293,20 @@ def test_password_of_the_control_database_comes_from_the_environment_or_a_file(
 def _over_city(city: Path, folder: Path) -> Settings:
     shutil.copytree(city / "demo", folder / "demo")
     return load_settings(write_settings(folder))
+
+
+def test_password_of_the_ledger_comes_from_the_environment_or_a_file_and_serves_its_index_too(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = changed(
+        'url = "sqlite:///var/demo/ledger.db"', 'url = "postgresql://u@h/d"\npassword_file = "ledger.password"'
+    )
+    text = text.replace("sqlite:///var/demo/ledger-index.db", "postgresql://u@h/index")
+    settings = load_settings(write(text))
+    with pytest.raises(WrongSettings, match=r"^ledger\.password_file"):
+        ledger_urls(settings)
+    (tmp_path / "ledger.password").write_text("from-file\n", "utf8")
+    assert [url.password for url in ledger_urls(settings)] == ["from-file", "from-file"]
+    monkeypatch.setenv("ONESOURCE_PASSWORD_LEDGER", "from-environment")
+    assert [url.password for url in ledger_urls(settings)] == ["from-environment", "from-environment"]
+    assert [url.password for url in ledger_urls(load_settings(write(SHIPPED)))] == [None, None]

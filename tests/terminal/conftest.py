@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -72,3 +73,22 @@ def tokens(settings_file: Path) -> dict[str, str]:
     identity = load_settings(settings_file).identity
     scene = Scene(settings_file.parent / "demo")
     return {one.subject: scene.token(one, identity.issuer, identity.audience) for one in IDENTITIES}
+
+
+@pytest.fixture
+def lookup(run: Run, server: Server, tokens: dict[str, str]) -> Any:
+    """The clerk's question for these items; every other option has a default."""
+
+    def ask(*items: str, person: str = "", case: str = "", token: str = "", url: str = "", **env: str) -> Ran:
+        chosen = [word for item in items for word in ("--item", item)]
+        return run(
+            "lookup", *chosen,
+            "--id", person or server.examples.applicant.identifier,
+            "--case", case or server.case,
+            "--token", token or tokens["clerk-01"],
+            "--url", url,
+            "--settings", server.file,
+            **env,
+        )  # fmt: skip
+
+    return ask

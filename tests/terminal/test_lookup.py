@@ -22,25 +22,6 @@ from tests.terminal.conftest import Ran, Run
 from tests.terminal.server import Server, free_port
 
 
-@pytest.fixture
-def lookup(run: Run, server: Server, tokens: dict[str, str]) -> Any:
-    """The clerk's question for these items; every other option has a default."""
-
-    def ask(*items: str, person: str = "", case: str = "", token: str = "", url: str = "", **env: str) -> Ran:
-        chosen = [word for item in items for word in ("--item", item)]
-        return run(
-            "lookup", *chosen,
-            "--id", person or server.examples.applicant.identifier,
-            "--case", case or server.case,
-            "--token", token or tokens["clerk-01"],
-            "--url", url,
-            "--settings", server.file,
-            **env,
-        )  # fmt: skip
-
-    return ask
-
-
 def test_clerk_sees_a_table_with_chinese_titles(lookup: Any, server: Server) -> None:
     ran = lookup("HouseholdRegistration.name", "HouseholdRegistration.sex", "HousingFund.accountStatus")
     assert ran.code == 0
@@ -343,11 +324,11 @@ def test_identifier_stays_on_one_line_of_80_columns_beside_a_long_address(lookup
 
 def test_json_of_the_audit_keeps_every_value_and_steers_no_terminal(run: Run, server: Server, tokens: Any) -> None:
     user = "张[bold]\x1b[2J\x7f\u202e\U000e0001"
-    line = {"id": "1.0", "subject": user}
-    page = {"lines": [line], "indexedThrough": 1, "recordedThrough": 1}
-    with answering(json.dumps({"data": {"auditLines": page}}).encode()) as url:
+    node = {"id": "1", "subject": user, "lines": [{"outcome": "RETURNED"}]}
+    page = {"edges": [{"node": node}], "indexedThrough": 1, "recordedThrough": 1}
+    with answering(json.dumps({"data": {"disclosures": page}}).encode()) as url:
         ran = run("audit", "tail", "--settings", server.file, "--token", "x", "--url", url, "--json")
-    assert json.loads(ran.out) == line
+    assert json.loads(ran.out) == {"id": "1.0", "subject": user, "outcome": "RETURNED"}
     assert "张[bold]" in ran.out
     for sign in ("\x1b", "\x7f", "\u202e", "\U000e0001"):
         assert sign not in ran.out

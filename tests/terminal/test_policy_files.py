@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from app import control_of
-from policies.grants import Notice, NoticeKind
+from policies.grants import DisabledKind, Disablement, Notice, NoticeKind
 from policies.rule_file import COLUMNS
 from policies.rules import FIRST_TIME, LAST_TIME, Rules
 from settings import load_settings
+from terminal import suspensions
 from tests.terminal.conftest import Run
 
 DENY = (
@@ -103,3 +104,18 @@ def notices(settings: Path) -> tuple[Notice, ...]:
         return asyncio.run(control.notices())
     finally:
         control.close()
+
+
+def test_every_kind_of_notice_has_a_title_in_the_terminal() -> None:
+    assert set(suspensions._KINDS) == {kind.value for kind in NoticeKind}
+
+
+def test_who_was_disabled_is_admitted_again_offline(run: Run, own_settings: Path) -> None:
+    control = control_of(load_settings(own_settings))
+    control.open()
+    try:
+        asyncio.run(control.disable(Disablement(DisabledKind.CLIENT, "demo", "", "误停", "officer", 1)))
+    finally:
+        control.close()
+    assert run("policy", "enable", "demo", "--kind", "CLIENT", "--settings", own_settings).code == 0
+    assert run("policy", "enable", "demo", "--kind", "CLIENT", "--settings", own_settings).code == 1
