@@ -32,7 +32,7 @@ from resolvers.plan import (
     ResourceNode,
     VerificationNode,
 )
-from schema.catalogue import Item, MaskKind, Purpose, Resource, RowCondition, SubjectClass
+from schema.catalogue import Item, ItemType, MaskKind, Purpose, Resource, RowCondition, SubjectClass
 from schema.errors import Fault
 
 _MAX_PREPARED = 64
@@ -209,7 +209,11 @@ def row_limits(resource: Resource, decisions: Iterable[Decision], region: str) -
         item = resource.region or resource.key or ""
         within = Condition(item, Operator.STARTS_WITH, (own,))
         where = (within if resource.region and own else Condition(item, Operator.IN, ()),)
-    return RowLimits(where, RowCondition.ADULTS in conditions)
+    adults = RowCondition.ADULTS in conditions
+    if adults and resource.items[resource.key or ""].type is not ItemType.ID_NUMBER:
+        # whose age no number tells is no adult: no record is reached
+        return RowLimits((Condition(resource.key or "", Operator.IN, ()),))
+    return RowLimits(where, adults)
 
 
 def region_prefix(region: str) -> str:
