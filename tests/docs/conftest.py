@@ -18,7 +18,8 @@ import pytest
 from tests.docs.pages import READMES, ROOT, Shown, commands, is_make
 from tests.service import write_settings
 
-for _name in [name for name in os.environ if name.upper().startswith("ONESOURCE_") and name != "ONESOURCE_WRITE_CASES"]:
+_KEPT = ("ONESOURCE_WRITE_CASES", "ONESOURCE_TEST_")
+for _name in [name for name in os.environ if name.upper().startswith("ONESOURCE_") and not name.startswith(_KEPT)]:
     del os.environ[_name]  # the caller's own settings are not the tests'
 
 ADDRESS = "127.0.0.1:8000"

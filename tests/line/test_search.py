@@ -212,7 +212,6 @@ def test_a_cursor_that_was_changed_is_refused(desk: Desk) -> None:
     [
         {"subject": "system-02"},
         {"client": "another"},
-        {"role": "clerk"},
         {"region": "421202"},
         {"where": {"status": {"eq": "ACTIVE"}}},
         {"where": {"status": {"in": ["WAITING"]}}},

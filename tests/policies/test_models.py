@@ -50,7 +50,7 @@ def test_only_roles_are_linked() -> None:
     assert set(model(SHARE)["g"]) == {"g"}
     assert model(SHARE)["g"]["g"].value == "_, _"
     assert "g" not in model(BASIS)
-    assert re.findall(r"\bg\([^)]*\)", SHARE.read_text("utf8")) == ["g(r.role, p.role)"]
+    assert re.findall(r"\bg\([^)]*\)", SHARE.read_text("utf8")) == ["g(r.role, p.role)", 'g(r.role, "reader")']
 
 
 @pytest.mark.parametrize("file", [SHARE, BASIS], ids=lambda file: file.stem)

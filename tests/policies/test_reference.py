@@ -89,6 +89,7 @@ def share_rows_about(asked: Question, rows: Sequence[ShareRow]) -> list[ShareRow
         for row in rows
         if row.object in objects
         and row.role in roles
+        and (row.eft == "deny" or "reader" in roles)
         and row.dept in ("any", asked.department)
         and row.subject in ("any", asked.subject)
         and row.act in ("any", asked.act)
