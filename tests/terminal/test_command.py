@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from tests.service import ROOT
 from tests.terminal.conftest import Run
+from tests.terminal.server import free_port
 
 COMMANDS = ("demo", "serve", "check", "token", "lookup", "schema", "audit")
 
@@ -189,6 +191,7 @@ def test_missing_connection_is_told_at_start(run: Run, settings_file: Path, tmp_
     text = text.replace('"demo/', f'"{settings_file.parent}/demo/').replace(
         "///demo/", f"///{settings_file.parent}/demo/"
     )
+    text = re.sub(r"(?m)^port = \d+", f"port = {free_port()}", text)  # that of the file may be served by now
     file.write_text(text.replace("[connections.taxation]", "[connections.other]"), "utf8")
     ran = run("serve", "--settings", file)
     assert ran.code == 2
