@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from graphql import DocumentNode, FieldNode, FragmentDefinitionNode, OperationDefinitionNode, SelectionSetNode
@@ -193,6 +194,19 @@ class Plan:
     """How many root fields it has beside introspection."""
     prepared: dict[Any, Any] = field(default_factory=dict)
     """Decisions for this plan, kept by `resolvers.restrict`."""
+
+    @cached_property
+    def verifications(self) -> tuple[VerificationNode, ...]:
+        """Every verification, wherever it stands."""
+        found: list[VerificationNode] = []
+        todo = [root.target for root in self.roots]
+        while todo:
+            for cell in todo.pop().cells:
+                if isinstance(cell, RelationNode):
+                    todo.append(cell.target)
+                elif isinstance(cell, VerificationNode):
+                    found.append(cell)
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,11 +95,6 @@ class AllowedVerification:
     def allowed(self) -> bool:
         return any(decision.allow for _, decision in self.decisions)
 
-    @cached_property
-    def used(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The names of the items used, and the rule that decided on each."""
-        return _used(self.decisions)
-
 
 @dataclass(frozen=True, eq=False)
 class AllowedRelation:

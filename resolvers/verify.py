@@ -20,7 +20,7 @@ from audit.frame import SubjectHash
 from connectors.contract import INVALID, Row
 from policies.control import Control
 from resolvers.authorise import arguments
-from resolvers.plan import EntityNode, Plan, RelationNode, VerificationNode
+from resolvers.plan import Plan, VerificationNode
 from schema.catalogue import Catalogue, Item, ItemType
 from schema.errors import Fault, RequestError, Text
 from schema.names import verification_field
@@ -61,19 +61,14 @@ class Attempts:
 def expectations(plan: Plan, variables: VariableValues, schema: GraphQLSchema, catalogue: Catalogue) -> Expected:
     """What is expected at each verification of the plan; RequestError for values that do not fit. A null is as good as nothing."""
     expected: dict[VerificationNode, Mapping[str, Any]] = {}
-    todo: list[EntityNode] = [root.target for root in plan.roots]
-    while todo:
-        for cell in todo.pop().cells:
-            if isinstance(cell, RelationNode):
-                todo.append(cell.target)
-            elif isinstance(cell, VerificationNode):
-                owner: Any = schema.type_map[cell.owner]
-                field = owner.fields[verification_field(cell.resource.name)]
-                given = arguments(field, cell.field, variables)["expect"]
-                items = cell.resource.items
-                expected[cell] = {
-                    name: canonical(items[name], value, catalogue) for name, value in given.items() if value is not None
-                }
+    for node in plan.verifications:
+        owner: Any = schema.type_map[node.owner]
+        field = owner.fields[verification_field(node.resource.name)]
+        given = arguments(field, node.field, variables)["expect"]
+        items = node.resource.items
+        expected[node] = {
+            name: canonical(items[name], value, catalogue) for name, value in given.items() if value is not None
+        }
     return expected
 
 
