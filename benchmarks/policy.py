@@ -90,7 +90,7 @@ def city(rules: int) -> Catalogue:
     resources = [_resource(pattern, f"Resource{number}") for number in range(max(1, rules // RULES_OF_A_RESOURCE))]
     coordinates = [f"{one.name}.{item}" for one in resources for item in one.items]
     uses = tuple(ServiceItemUse(one, frozenset({SubjectClass.SUBJECT}), pattern.place) for one in coordinates)
-    materials = (Material("材料", "第八条", Purpose.ADMINISTRATIVE_BASIS, uses),)
+    materials = (Material("材料", "第八条", Purpose.ADMINISTRATIVE_BASIS, uses, pattern.place),)
     service = replace(next(iter(shipped.services.values())), code=SERVICE, materials=materials)
     return replace(
         shipped,

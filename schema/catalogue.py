@@ -339,12 +339,13 @@ class ServiceItemUse:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """A material (申请材料): the law that permits asking for it and the items that replace it."""
+    """A material (申请材料): the law that permits asking for it and the items that replace it; without them nobody holds it, and it is handed in."""
 
     title: str
     basis: str
     purpose: Purpose
     uses: tuple[ServiceItemUse, ...]
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)

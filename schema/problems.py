@@ -115,6 +115,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "A scenario names an item that is not shared.",
         "take it out: an exception is made by a grant alone (Hunan ch. 3)",
     ),
+    "CAT607": (
+        "A material's purpose is not one of its item's.",
+        "give the material a purpose that each of its items may be used for",
+    ),
 }
 """Code -> meaning, hint."""
 

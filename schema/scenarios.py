@@ -8,7 +8,6 @@ from itertools import chain
 
 from schema.catalogue import (
     Entity,
-    Item,
     Purpose,
     Resource,
     Scenario,
@@ -21,7 +20,7 @@ from schema.fields import Fields
 from schema.names import SLUG
 from schema.problems import Findings, did_you_mean, shown
 from schema.searches import check_rows, read_rows
-from schema.services import check_use, read_use
+from schema.services import check_use, item_of, read_use
 from schema.yaml_source import Node
 
 
@@ -98,19 +97,13 @@ def _missing(asked: Collection[str], admitted: Collection[str]) -> str:
 
 
 def _check_item(use: ServiceItemUse, scenario: Scenario, resources: Mapping[str, Resource], findings: Findings) -> None:
-    item = _item(use, resources)
+    item = item_of(use, resources)
     if item is None:
         return
     if item.share.share_class is ShareClass.NOT_SHARED and findings.sound(item.place, "share"):
         findings.note("CAT606", use.place, f"{shown(use.coordinate)} is NOT_SHARED: {item.share.basis}")
     if findings.sound(item.place, "purposes"):
         _check_purposes(scenario, item.purposes, shown(use.coordinate), findings)
-
-
-def _item(use: ServiceItemUse, resources: Mapping[str, Resource]) -> Item | None:
-    name, _, item = use.coordinate.partition(".")
-    resource = resources.get(name)
-    return resource.items.get(item) if resource else None
 
 
 def _check_resource(scenario: Scenario, resource: Resource, entities: Mapping[str, Entity], findings: Findings) -> None:
@@ -129,6 +122,6 @@ def shared_uses(scenario: Scenario, resources: Mapping[str, Resource]) -> Scenar
 
 def _still_shared(uses: Iterable[ServiceItemUse], resources: Mapping[str, Resource]) -> Iterable[ServiceItemUse]:
     for use in uses:
-        item = _item(use, resources)
+        item = item_of(use, resources)
         if item is not None and item.share.share_class is not ShareClass.NOT_SHARED:
             yield use

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from schema.catalogue import Entity, Material, Place, Purpose, Resource, Service, ServiceItemUse, SubjectClass
+from schema.catalogue import Entity, Item, Material, Place, Purpose, Resource, Service, ServiceItemUse, SubjectClass
 from schema.fields import Fields
 from schema.names import ENUM_NAME, SLUG
 from schema.problems import Findings, did_you_mean, shown
@@ -56,12 +56,20 @@ def _subjects(service: Fields) -> Mapping[str, str]:
 
 
 def _material(fields: Fields, service: Fields, purposes: frozenset[Purpose]) -> Material:
+    """A material with the items that replace it; one without items (and purpose) nobody holds, so that it has to be handed in."""
+    title, basis = fields.text("title"), fields.text("basis")
+    if not fields.has("items") and not fields.has("purpose"):
+        fields.done()
+        return Material(title, basis, Purpose.ADMINISTRATIVE_BASIS, (), fields.place)
     material = Material(
-        title=fields.text("title"),
-        basis=fields.text("basis"),
+        title=title,
+        basis=basis,
         purpose=fields.choice("purpose", Purpose, Purpose.ADMINISTRATIVE_BASIS),
         uses=tuple(read_use(node, fields) for node in fields.nodes("items")),
+        place=fields.place,
     )
+    if not material.uses and fields.findings.sound(fields.place, "items"):
+        fields.fault("items", "CAT105", "no items")
     sound = fields.findings.sound(fields.place, "purpose") and fields.findings.sound(service.place, "purposes")
     if sound and material.purpose not in purposes:
         message = f"{material.purpose} of {fields.label} is no purpose of {service.label}"
@@ -99,9 +107,39 @@ def check_service(
         if entity and entity not in entities:
             where = findings.where(service.place, "subjects")
             findings.note("CAT205", where, f"unknown entity {shown(entity)} of {role}", did_you_mean(entity, entities))
+    titles: set[str] = set()
     for material in service.materials:
-        for use in material.uses:
-            check_use(use.coordinate, use.place, resources, findings)
+        if material.title in titles:
+            where = findings.where(material.place, "title")
+            findings.note("CAT212", where, f"material {shown(material.title)} stands twice in {shown(service.name)}")
+        titles.update({material.title} - {""})
+        _check_material(material, service.purposes, resources, findings)
+
+
+def _check_material(
+    material: Material, purposes: frozenset[Purpose], resources: Mapping[str, Resource], findings: Findings
+) -> None:
+    """Items exist, each once, and may be used for what the material is needed for."""
+    seen: set[str] = set()
+    checked = material.purpose in purposes and findings.sound(material.place, "purpose")  # else it is told already
+    for use in material.uses:
+        if use.coordinate in seen:
+            message = f"{shown(use.coordinate)} stands twice in material {shown(material.title)}"
+            findings.note("CAT212", use.place, message)
+            continue
+        seen.update({use.coordinate} - {""})
+        check_use(use.coordinate, use.place, resources, findings)
+        item = item_of(use, resources)
+        if checked and item and material.purpose not in item.purposes and findings.sound(item.place, "purposes"):
+            message = f"{material.purpose} of material {shown(material.title)} is no purpose of {shown(use.coordinate)}"
+            findings.note("CAT607", use.place, message)
+
+
+def item_of(use: ServiceItemUse, resources: Mapping[str, Resource]) -> Item | None:
+    """The item at a use's coordinate; None if there is none."""
+    name, _, item = use.coordinate.partition(".")
+    resource = resources.get(name)
+    return resource.items.get(item) if resource else None
 
 
 def check_use(coordinate: str, place: Place, resources: Mapping[str, Resource], findings: Findings) -> None:

@@ -137,7 +137,7 @@ def random_catalogue(chance: random.Random) -> Catalogue:
             random_service(chance, f"S-{n}", coordinates),
             subjects={"P": "Person", "O": "Organisation"},
             purposes=frozenset(Purpose),
-            materials=tuple(Material(p, "第八条", p, _uses(chance, coordinates)) for p in Purpose),
+            materials=tuple(Material(p, "第八条", p, _uses(chance, coordinates), PLACE) for p in Purpose),
         )
         for n in range(1, 7)
     ]

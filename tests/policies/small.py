@@ -78,6 +78,7 @@ SERVICE = Service(
                     ("Tax.payer", EVERYBODY),
                 )
             ),
+            place=PLACE,
         )
         for purpose in (Purpose.ADMINISTRATIVE_BASIS, Purpose.WORK_REFERENCE, Purpose.DATA_VERIFICATION)
     ),

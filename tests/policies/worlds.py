@@ -218,7 +218,7 @@ def random_service(chance: random.Random, code: str, coordinates: Sequence[str])
         purposes=purposes,
         subjects={"APPLICANT": "Person"},
         materials=tuple(
-            Material(f"材料{purpose}", "第八条", purpose, random_uses(chance, coordinates))
+            Material(f"材料{purpose}", "第八条", purpose, random_uses(chance, coordinates), PLACE)
             for purpose in sorted(purposes)
             for _ in range(chance.choice([1, 1, 2]))
         ),
