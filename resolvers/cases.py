@@ -14,6 +14,7 @@ from policies.identity import Role
 from policies.masks import mask
 from resolvers.disclose import Act
 from resolvers.line import Context
+from resolvers.materials import MaterialView, materials_of
 from schema.catalogue import Catalogue, MaskKind, Service
 from schema.errors import FieldFault, Text
 from schema.formats import CHINA
@@ -51,6 +52,13 @@ class CaseView:
     expires_at: datetime = strawberry.field(description="失效时间")
     closed_at: datetime | None = strawberry.field(description="办结时间")
     subjects: list[CaseSubjectView] = strawberry.field(description="当事人")
+    shown: strawberry.Private[Case]
+
+    @strawberry.field(
+        description="申请材料: for each material whether a department already holds it, with its content, or why it is missing; of an open case."
+    )
+    async def materials(self, info: Info[Context, None]) -> list[MaterialView] | None:
+        return await materials_of(self.shown, info.context)
 
 
 @strawberry.input(description="当事人登记")
@@ -206,6 +214,7 @@ def _view(case: Case, context: Context) -> CaseView:
         expires_at=case.expires_at.astimezone(CHINA),
         closed_at=case.closed_at.astimezone(CHINA) if case.closed_at else None,
         subjects=subjects,
+        shown=case,
     )
 
 

@@ -25,6 +25,7 @@ RESERVED_TYPES = frozenset(
         *("String", "Int", "Float", "Boolean", "ID", "Date", "DateTime", "Time", "Decimal", "Base64", "Void", "JSON"),
         *("CitizenIdNumber", "UnifiedSocialCreditCode", "RealEstateUnitNumber", "CityComponentCode", "Code"),
         *("Provenance", "Case", "CaseInput", "CaseSubject", "Use", "UseInput", "Basis", "BasisInput", "AuditLine"),
+        *("Material", "MaterialStatus", "MaterialRecord", "MaterialItem", "MaterialObstacle"),
         *("DataSubjectInput", "CaseState", "CaseSubjectInput", "AcceptCaseInput"),
         *("Purpose", "ShareClass", "ShareMode", "OpenClass", "Library", "Secrecy", "BasisRank", "SubjectClass"),
         *("Disclosure", "DisclosureEdge", "DisclosureConnection", "DisclosureFilter", "AuditPatterns", "AuditActivity"),
