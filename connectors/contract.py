@@ -6,9 +6,10 @@ rules. What it returns is canonical (`schema.formats`), whatever the source's ha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -17,6 +18,9 @@ from schema.formats import is_ordered, is_prefixed, is_searchable, nearest_form
 
 MAX_VALUES = 1000
 """Values of one condition at most."""
+
+_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class Capability(StrEnum):
@@ -130,7 +134,7 @@ INVALID = _Invalid()
 class Rows:
     """What a fetch found.
 
-    Of a look-up, rows of one key are in a fixed order: by last change, then by the requested values. Of a search, rows are in its
+    Of a look-up, rows of one key are in a fixed order (`in_order`): by last change, then by the requested values. Of a search, rows are in its
     order, and `cursors` has the canonical values of the order's items for each row. Of a count, there is `count` and no row.
     """
 
@@ -138,6 +142,16 @@ class Rows:
     fetched_at: datetime
     cursors: Sequence[tuple[Any, ...]] = ()
     count: int | None = None
+
+
+def in_order(rows: Sequence[Row]) -> list[Row]:
+    """Rows of a look-up in their order: by last change, then by values; the unknown first, INVALID last."""
+    return sorted(rows, key=_place) if len(rows) > 1 else list(rows)
+
+
+def _place(row: Row) -> tuple[datetime, list[tuple[Any, ...]]]:
+    updated = row.updated or _LONG_AGO
+    return updated, [(0,) if value is None else (2,) if value is INVALID else (1, value) for value in row.values]
 
 
 class SourceError(Exception):
@@ -194,7 +208,7 @@ def require_exact(request: Request, capabilities: frozenset[Capability]) -> None
 def _exact(resource: Resource, condition: Condition) -> bool:
     """Whether the source's way of writing this item allows the condition."""
     item = resource.items[condition.item]
-    if any(isinstance(value, str) and not _is_text(value) for value in condition.values):
+    if any(isinstance(value, str) and not is_text(value) for value in condition.values):
         return False
     if condition.operator is Operator.STARTS_WITH and not all(isinstance(value, str) for value in condition.values):
         return False
@@ -215,9 +229,16 @@ def _distance(item: Item, value: Any) -> int | None:
         return None
 
 
-def _is_text(value: str) -> bool:
-    """Whether every database could hold this text: no NUL, no half of a surrogate pair."""
-    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+def is_text(value: str) -> bool:
+    """Whether every source could hold this text: no NUL, no half of a surrogate pair."""
+    return _NO_TEXT.search(value) is None
+
+
+def askable(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Each key once, without those that are no text: they are nobody's."""
+    if is_text("".join(keys)):
+        return tuple(dict.fromkeys(keys))
+    return tuple(key for key in dict.fromkeys(keys) if is_text(key))
 
 
 def _is_page(request: SearchRequest) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from connectors import clock
@@ -19,11 +18,10 @@ from connectors.contract import (
     Rows,
     SearchRequest,
     SourceError,
+    in_order,
     require_exact,
 )
 from schema.catalogue import Resource
-
-_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class MemoryConnector:
@@ -63,7 +61,7 @@ class MemoryConnector:
                 _row(record, request.key, request.columns) for record in records if record[request.key] in request.keys
             ]
             several = request.resource.many or request.key != request.resource.key
-            return Rows(sorted(found, key=_order) if several else found, clock.now())
+            return Rows(in_order(found) if several else found, clock.now())
         key = request.resource.key or ""
         records = [record for record in records if record[key] is not None]
         if isinstance(request, CountRequest):
@@ -149,8 +147,3 @@ def _after(cursor: Sequence[Any], request: SearchRequest) -> bool:
             return value is None
         return bool(value < passed if order.descending else value > passed)
     return False
-
-
-def _order(row: Row) -> tuple[datetime, list[tuple[bool, str]]]:
-    """The place of a row among those of its key: by last change, then by values; NULL first."""
-    return row.updated or _LONG_AGO, [(value is not None, str(value)) for value in row.values]

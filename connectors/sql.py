@@ -29,6 +29,7 @@ from connectors.contract import (
     Rows,
     SearchRequest,
     SourceError,
+    askable,
     require_exact,
 )
 from connectors.statements import Count, LookUp, Page
@@ -113,7 +114,7 @@ class SqlConnector:
         if not isinstance(request, FetchRequest):
             return await self._search(request, shapes, values, deadline)
         statement = self._look_up(request.resource, request.key, request.columns, shapes)
-        keys = tuple(dict.fromkeys(request.keys))
+        keys = askable(request.keys)
         rows: list[Row] = []
         for start in range(0, len(keys), _MAX_KEYS):
             forms = statement.forms(keys[start : start + _MAX_KEYS])

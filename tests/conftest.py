@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from tests import servers
 from tests.service import Service, build_small_city, running
 
 _KEPT = ("ONESOURCE_WRITE_CASES", "ONESOURCE_TEST_")
 for _name in [name for name in os.environ if name.startswith("ONESOURCE_") and not name.startswith(_KEPT)]:
     del os.environ[_name]  # the caller's own settings are not the tests'
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers() -> Iterator[None]:
+    yield
+    servers.close()
 
 
 @pytest.fixture(scope="session")

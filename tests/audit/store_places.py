@@ -1,4 +1,4 @@
-"""Places for a ledger's store: a file, and a schema of its own on the PostgreSQL server of `ONESOURCE_TEST_POSTGRES`."""
+"""Places for a ledger's store: a file, and a schema of its own on a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["KINDS", "store_url", "text_of"]
 
 @contextmanager
 def store_url(kind: str, folder: Path) -> Iterator[sa.URL]:
-    """The URL of an empty store of this kind; the test is skipped where its server is not named."""
+    """The URL of an empty store of this kind; the test is skipped where there is no server."""
     with place(kind, folder) as url:
         yield url.set(database=str(folder / "ledger.db")) if kind == "sqlite" else url
 

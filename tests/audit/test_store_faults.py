@@ -24,8 +24,8 @@ from audit.store import NewFrame, StoreUnavailable
 from audit.store_postgres import PostgresStore
 from audit.stores import store_at
 from schema.formats import CHINA
-from tests.audit.cluster import Cluster, cluster
 from tests.audit.store_places import KINDS, store_url
+from tests.servers import Cluster, cluster
 
 ROOT = Path(__file__).parents[2]
 AT = 1_780_000_000_000_000

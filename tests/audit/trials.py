@@ -27,9 +27,9 @@ import httpx
 from audit.frame import decode
 from audit.store import Store, StoreUnavailable
 from audit.stores import store_at
-from tests.audit.cluster import MEMORY, Cluster, cluster
 from tests.audit.places import Place, place
 from tests.audit.store_places import text_of
+from tests.servers import MEMORY, Cluster, cluster
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = 6

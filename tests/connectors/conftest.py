@@ -22,28 +22,31 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 class Sources:
-    """Makes sources and asks them, each question in an event loop of its own."""
+    """Makes sources and asks them, all in one event loop, as a service does."""
 
-    def __init__(self, kind: Kind, folder: Path) -> None:
+    def __init__(self, kind: Kind, folder: Path, runner: asyncio.Runner) -> None:
         self._kind = kind
         self._folder = folder
         self._made: list[Connector] = []
+        self.run = runner.run
 
     def source(self, resource: Resource, records: Sequence[Record] | None) -> Connector:
-        connector = self._kind.source(resource, records, self._folder)
+        """A connector to a source whose table has these records; None: it has no such table."""
+        self._kind.write(resource, records, self._folder)
+        connector = self._kind.connector(self._folder)
         self._made.append(connector)
-        asyncio.run(connector.open())
+        self.run(connector.open())
         return connector
 
     def fetch(
         self, resource: Resource, records: Sequence[Record] | None, keys: Sequence[str], *columns: str, key: str = ""
     ) -> Rows:
         """What a source with these records answers for these keys."""
-        return asyncio.run(self.source(resource, records).fetch(request_for(resource, keys, *columns, key=key)))
+        return self.run(self.source(resource, records).fetch(request_for(resource, keys, *columns, key=key)))
 
     def close(self) -> None:
         for connector in self._made:
-            asyncio.run(connector.close())
+            self.run(connector.close())
 
 
 def request_for(
@@ -54,6 +57,7 @@ def request_for(
 
 @pytest.fixture
 def sources(kind: Kind, tmp_path: Path) -> Iterator[Sources]:
-    made = Sources(kind, tmp_path)
-    yield made
-    made.close()
+    with asyncio.Runner() as runner:
+        made = Sources(kind, tmp_path, runner)
+        yield made
+        made.close()

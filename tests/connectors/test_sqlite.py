@@ -41,9 +41,7 @@ def source(file: Path) -> Iterator[SqlConnector]:
 
 
 def write(file: Path, name: str = "甲", of: Resource = REGISTER) -> None:
-    engine = sa.create_engine(f"sqlite:///{file}")
-    write_table(engine, of, [dict.fromkeys(of.items, name) | {"id": "a"}])
-    engine.dispose()
+    write_table(sa.make_url(f"sqlite:///{file}"), of, [dict.fromkeys(of.items, name) | {"id": "a"}])
 
 
 def execute(file: Path, *statements: str) -> None:

@@ -140,9 +140,6 @@ def _connector(catalogue: Catalogue, records: Records, slug: str, folder: Path |
     resources = [one for one in catalogue.resources.values() if one.department == slug]
     if folder is None:
         return connect("memory", records={one.name: records[one.name] for one in resources})
-    engine = sa.create_engine(f"sqlite:///{folder / slug}.db", poolclass=sa.pool.NullPool)
-    with engine.begin() as connection:
-        connection.execute(sa.text("PRAGMA synchronous=OFF"))
     for one in resources:
         pictures = {name for name, item in one.items.items() if item.type is ItemType.IMAGE}
         rows = [
@@ -152,8 +149,7 @@ def _connector(catalogue: Catalogue, records: Records, slug: str, folder: Path |
             }
             for row in records[one.name]
         ]
-        write_table(engine, one, rows)
-    engine.dispose()
+        write_table(sa.make_url(f"sqlite:///{folder / slug}.db"), one, rows)
     return connect("sql", url=f"sqlite:///{folder / slug}.db")
 
 

@@ -1,29 +1,26 @@
-"""Places for a control database: a file, and a schema of its own on the PostgreSQL server of `ONESOURCE_TEST_POSTGRES`."""
+"""Places for a control database: a file, and a schema of its own on a PostgreSQL server."""
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
 
+from tests import servers
+
 KINDS = ("sqlite", "postgresql")
-SERVER = "ONESOURCE_TEST_POSTGRES"
 
 
 @contextmanager
 def place(kind: str, folder: Path) -> Iterator[sa.URL]:
-    """The URL of an empty database of this kind; the test is skipped where its server is not named."""
+    """The URL of an empty database of this kind; the test is skipped where there is no server."""
     if kind == "sqlite":
         yield sa.make_url(f"sqlite:///{folder / 'control.db'}")
         return
-    if SERVER not in os.environ:
-        pytest.skip(f"{SERVER} names no PostgreSQL server")
-    server = sa.make_url(os.environ[SERVER])
+    server = servers.postgres()
     schema = f"control_{uuid.uuid4().hex}"
     engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
