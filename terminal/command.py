@@ -22,6 +22,7 @@ from terminal.audit import data_subject, tail
 from terminal.audit_questions import find, monthly, patterns
 from terminal.client import REFUSED, err, out
 from terminal.grants import grant_command
+from terminal.joining import check_live, connect
 from terminal.lookup import lookup as ask_lookup
 from terminal.options import SettingsFile, Token, Url, catalogue_in, settings_of, url_of, wrong
 from terminal.policy import policy_command
@@ -53,8 +54,8 @@ for _proof in (proofs.verify, proofs.prove, proofs.checkpoint, proofs.witness):
     audit_command.command()(_proof)
 for _question in (find, patterns, monthly):
     audit_command.command()(_question)
-for _stop in (suspend, lift, disable, enable, notices):
-    command.command()(_stop)
+for _other in (connect, suspend, lift, disable, enable, notices):
+    command.command()(_other)
 
 
 @command.command()
@@ -89,9 +90,19 @@ def demo(
 def check(
     folder: Annotated[Path | None, typer.Argument(help="A catalogue's folder; default: from the settings.")] = None,
     overlay: Annotated[list[str] | None, typer.Option(help="An overlay to put in force.")] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Compare the settings' catalogue with its sources as they are now.")
+    ] = False,
     settings: SettingsFile = Path(FILE),
 ) -> None:
-    """Lint a catalogue: each problem on one line with code, file, line, what, hint. Exit code 1 if there are any."""
+    """Lint a catalogue: each problem on one line with code, file, line, what, hint. Exit code 1 if there are any.
+
+    With --live: ask each relational source for its tables and a sample, and tell what is no longer as the catalogue says.
+    """
+    if live:
+        loaded = settings_of(settings)
+        check_live(loaded, catalogue_in(loaded))
+        return
     if folder is None:
         loaded = settings_of(settings)
         folder, overlay = loaded.catalogue.folder, overlay or list(loaded.catalogue.overlays)
