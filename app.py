@@ -41,6 +41,7 @@ from resolvers.cases import CaseMutations, CaseQueries, fields_of
 from resolvers.checkpoints import checkpoint_routes
 from resolvers.cursors import Cursors
 from resolvers.disclose import Recorder
+from resolvers.divergence import DivergenceQueries
 from resolvers.fetch import Loads, Source
 from resolvers.grants import GrantMutations, GrantQueries
 from resolvers.http import Endpoint
@@ -97,7 +98,7 @@ class Rooms:
 
 def graphql_schema(catalogue: Catalogue) -> strawberry.Schema:
     """The whole schema: what the catalogue generates, beside cases, grants, suspensions and audit."""
-    owners = (CaseQueries, AuditQueries, GrantQueries, SuspensionQueries, AccessQueries)
+    owners = (CaseQueries, DivergenceQueries, AuditQueries, GrantQueries, SuspensionQueries, AccessQueries)
     queries = [field for owner in owners for field in fields_of(owner)]
     mutations = [field for owner in (CaseMutations, GrantMutations, SuspensionMutations) for field in fields_of(owner)]
     return build_schema(catalogue, queries, mutations)

@@ -131,12 +131,12 @@ class AccessQueries:
         known = snapshot.catalogue.resources.get(resource)
         if known is None:
             raise FieldFault("RESOURCE_UNKNOWN")
-        proof = await prove(_basis(use), context.identity, context.line.cases, snapshot.catalogue, context.now)
+        proof = await prove(basis_of(use), context.identity, context.line.cases, snapshot.catalogue, context.now)
         context.note(disclose.Act("access", known.name, proof.case, proof.service))
         return _resource_view(known, use.purpose, proof, subject, context)
 
 
-def _basis(use: UseInput) -> dict[str, Any]:
+def basis_of(use: UseInput) -> dict[str, Any]:
     """The basis as `prove` takes it: the one kind that was given (`@oneOf`)."""
     given = {"case": use.basis.case, "scenario": use.basis.scenario}
     return {kind: name for kind, name in given.items() if name is not strawberry.UNSET}

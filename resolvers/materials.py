@@ -5,19 +5,19 @@ It asks for the case's subjects through the line, in an operation of its own for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import orjson
 import strawberry
 
-from policies.cases import Case, CaseState
+from policies.cases import Case, CaseState, CaseSubject
 from policies.masks import mask
 from resolvers.access import TextView
 from resolvers.disclose import Act
 from resolvers.line import Context, Request
-from resolvers.prefill import MaterialStatus, Obtained, Outcome, document_of, outcomes_of, parts_of
+from resolvers.prefill import MaterialStatus, Obtained, Outcome, Part, document_of, outcomes_of, parts_of
 from schema.catalogue import Catalogue, Item, ItemType, MaskKind, Purpose
 from schema.errors import FieldFault
 from schema.types import titled_enum
@@ -90,21 +90,26 @@ async def materials_of(case: Case, context: Context) -> list[MaterialView]:
     if service is None or case.state(context.now) is not CaseState.OPEN:
         raise FieldFault("CASE_UNKNOWN")
     parts = parts_of(service, catalogue)
-    entities = dict.fromkeys(subject.entity for subject in case.subjects)
     answers: dict[Purpose, Mapping[str, Any]] = {}
     for purpose in dict.fromkeys(service.materials[part.material].purpose for part in parts):
         asked = [part for part in parts if service.materials[part.material].purpose is purpose]
-        if document := document_of(asked, catalogue, entities, purpose):
-            answers[purpose] = await _answer(document, case, context)
+        use = {"purpose": purpose.value, "basis": {"case": case.number}}
+        answers[purpose] = await ask(asked, case.subjects, use, context)
     return [_view(outcome, catalogue) for outcome in outcomes_of(service, parts, case.subjects, answers)]
 
 
-async def _answer(document: str, case: Case, context: Context) -> Mapping[str, Any]:
-    variables: dict[str, Any] = {"case": case.number}
-    for subject in case.subjects:
-        variables.setdefault(subject.entity, []).append(subject.identifier)
-    named = {name: value for name, value in variables.items() if f"${name}:" in document}
-    answer = await context.line.answer(Request(document, named, None), context.identity)
+async def ask(
+    parts: Sequence[Part], subjects: Sequence[CaseSubject], use: Mapping[str, Any], context: Context
+) -> Mapping[str, Any]:
+    """What the line answers, in an operation of its own, to a question for these parts of these subjects."""
+    identifiers: dict[str, Any] = {}
+    for subject in subjects:
+        identifiers.setdefault(subject.entity, []).append(subject.identifier)
+    document = document_of(parts, context.snapshot.catalogue, identifiers)
+    if not document:
+        return {}
+    variables = {name: value for name, value in identifiers.items() if f"${name}:" in document}
+    answer = await context.line.answer(Request(document, {**variables, "use": use}, None), context.identity)
     return dict(orjson.loads(answer.body))
 
 
@@ -118,7 +123,7 @@ def _view(outcome: Outcome, catalogue: Catalogue) -> MaterialView:
         masked_identifier=mask(MaskKind.ID_NUMBER, subject.identifier) if subject else None,
         status=outcome.status,
         records=[_record(record, catalogue) for record in outcome.records],
-        obstacles=[_obstacle(error) for error in outcome.errors],
+        obstacles=[obstacle(error) for error in outcome.errors],
     )
 
 
@@ -156,7 +161,8 @@ def displayed(item: Item, value: Any, catalogue: Catalogue) -> str | None:
     return str(value)
 
 
-def _obstacle(error: Mapping[str, Any]) -> ObstacleView:
+def obstacle(error: Mapping[str, Any]) -> ObstacleView:
+    """An error of an answer, as people at the window read it."""
     told = error["extensions"]
     reason, following = told.get("reason") or told["message"], told.get("next") or told["hint"]
     return ObstacleView(

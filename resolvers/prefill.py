@@ -53,6 +53,15 @@ class Obtained:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What an answer holds of a part."""
+
+    status: MaterialStatus
+    records: tuple[Obtained, ...]
+    errors: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a material stands for one subject of the case (None: for the case); `errors` are the answer's that concern it."""
 
@@ -110,16 +119,15 @@ def _ways(
                 yield relation.to, relation.inverse
 
 
-def document_of(parts: Sequence[Part], catalogue: Catalogue, present: Iterable[str], purpose: Purpose) -> str:
-    """The document that asks all parts of one purpose, of all subjects of the entities that are `present`: a root for each entity."""
-    roots, variables = [], ["$case: String!"]
+def document_of(parts: Sequence[Part], catalogue: Catalogue, present: Iterable[str]) -> str:
+    """The document that asks these parts under one `$use`, of all subjects of the entities that are `present`: a root for each entity."""
+    roots, variables = [], ["$use: UseInput!"]
     for name in dict.fromkeys(present):
         entity = catalogue.entities[name]
         selection = _selection([part for part in parts if part.entity == name])
         if selection:
             variables.append(f"${name}: [{entity.type}!]!")
-            use = f"use: {{purpose: {purpose}, basis: {{case: $case}}}}"
-            roots.append(f"{name}: {entity.plural}({entity.identifiers}: ${name}, {use}) {{ {selection} }}")
+            roots.append(f"{name}: {entity.plural}({entity.identifiers}: ${name}, use: $use) {{ {selection} }}")
     return f"query Prefill({', '.join(variables)}) {{ {' '.join(roots)} }}" if roots else ""
 
 
@@ -172,21 +180,26 @@ def _outcome(
     answer: Mapping[str, Any],
 ) -> Outcome:
     place = [one.identifier for one in subjects if one.entity == subject.entity].index(subject.identifier)
-    roots = (answer.get("data") or {}).get(subject.entity)
-    entity = roots[place] if roots else None
-    records: list[Obtained] = []
-    errors: list[Mapping[str, Any]] = []
-    states = []
-    for part in parts:
-        told = list(_errors(answer, part, place))
-        got = [
-            record for record in _records(entity, part) if any(record.values[name] is not None for name in part.items)
-        ]
-        records += got
-        errors += told
-        states.append(MaterialStatus.OBTAINED if got else _missing(part, told))
-    status = min(states, key=list(MaterialStatus).index)
-    return Outcome(material, subject, status, tuple(records), tuple(errors))
+    found = [found_of(part, answer, place) for part in parts]
+    return Outcome(
+        material,
+        subject,
+        min((one.status for one in found), key=list(MaterialStatus).index),
+        tuple(record for one in found for record in one.records),
+        tuple(error for one in found for error in one.errors),
+    )
+
+
+def found_of(part: Part, answer: Mapping[str, Any], place: int) -> Found:
+    """What an answer holds of a part, for the subject at this place of its root's identifiers."""
+    roots = (answer.get("data") or {}).get(part.entity)
+    errors = tuple(_errors(answer, part, place))
+    records = tuple(
+        record
+        for record in _records(roots[place] if roots else None, part)
+        if any(record.values[name] is not None for name in part.items)
+    )
+    return Found(MaterialStatus.OBTAINED if records else _missing(part, errors), records, errors)
 
 
 def _missing(part: Part, errors: Sequence[Mapping[str, Any]]) -> MaterialStatus:

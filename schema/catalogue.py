@@ -227,6 +227,8 @@ class Item:
     """What the text holds, so that masks by grade and purpose find it; None for neither identifier, name, telephone nor address."""
     annex: bool
     description: str
+    same_as: str
+    """The coordinate of the item that is authoritative for this datum (一数一源); empty for an item that is so itself."""
     place: Place
 
 

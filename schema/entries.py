@@ -327,6 +327,7 @@ def _item(fields: Fields, inherited: _Inherited) -> Item:
         holds=fields.choice("holds", MaskKind, MaskKind.NAME) if fields.has("holds") else None,
         annex=fields.flag("annex", inherited.annex),
         description=fields.text_or("description", "", prose=True),
+        same_as=fields.text_or("same_as", ""),
         place=fields.place,
     )
     item = replace(item, format=fields.text_or("format", default_format(item.type)))

@@ -33,6 +33,7 @@ from schema.names import (
 )
 from schema.overlays import Overlay, check_overlay, narrow
 from schema.problems import Findings, did_you_mean, shown
+from schema.same import check_same
 from schema.scenarios import check_scenario
 from schema.searches import check_reach, check_search
 from schema.services import check_service
@@ -83,6 +84,7 @@ def lint(draft: Draft, findings: Findings) -> None:
         _check_register(entity, index)
     for resource in draft.resources:
         _check_resource(resource, index)
+        check_same(resource, index.resources, findings)
     for overlay in draft.overlays:
         check_overlay(overlay, index.resources, findings)
         narrow(index.resources, overlay, findings)

@@ -97,6 +97,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "The identity of a search does not identify one record.",
         "to-one: the key alone; to-many: what tells the records of one key apart",
     ),
+    "CAT413": (
+        "An item and the one that is authoritative for it do not fit.",
+        "name an item of the same entity and type that names no further one",
+    ),
     "CAT502": ("An overlay that is asked for does not exist.", "correct the name, or add overlays/<name>.yaml"),
     "CAT503": ("An overlay widens a share class.", "an overlay only narrows"),
     "CAT504": ("An overlay's line does not state its conflict.", "name the rule that the line contradicts"),

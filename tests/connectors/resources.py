@@ -44,6 +44,7 @@ def item(name: str, kind: ItemType = ItemType.STRING, written: str = "", **chang
         holds=None,
         annex=False,
         description="",
+        same_as="",
         place=PLACE,
     )
     return replace(made, **changes)
