@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,7 +24,7 @@ for _name in [name for name in os.environ if name.upper().startswith("ONESOURCE_
     del os.environ[_name]  # the caller's own settings are not the tests'
 
 ADDRESS = "127.0.0.1:8000"
-FILES = "var/policy"
+FILES = re.compile(r"\bvar/(policy|proof)\b")
 BIN = Path(sys.executable).parent
 _SECONDS_TO_START = 120.0
 _BETWEEN = "\x1e"
@@ -59,7 +60,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Shown, str]
             ["bash", "-c", script], env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=300, check=False,
         )  # fmt: skip
-        printed = ran.stdout.decode().replace(f"{folder}/{FILES}", FILES).split(_BETWEEN)
+        printed = ran.stdout.decode().replace(f"{folder}/var/", "var/").split(_BETWEEN)
     return list(zip(shown, printed, strict=True))
 
 
@@ -79,7 +80,8 @@ def _environment(folder: Path, address: str) -> dict[str, str]:
 
 def _here(command: str, address: str, folder: Path) -> str:
     """The command for this service and this environment; the files that it writes go to `folder`."""
-    return command.replace(ADDRESS, address).replace(".venv/bin/", f"{BIN}/").replace(FILES, f"{folder}/{FILES}")
+    here = command.replace(ADDRESS, address).replace(".venv/bin/", f"{BIN}/")
+    return FILES.sub(lambda found: f"{folder}/{found.group()}", here)
 
 
 def _served(folder: Path, address: str, environment: dict[str, str]) -> Iterator[None]:
