@@ -6,7 +6,7 @@ Several processes share it; `sequence` tells each of them that something has cha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -343,6 +343,11 @@ class Control:
                     connection.execute(sa.insert(tables.operations).values(values))
 
         await self._database.write(work)
+
+    async def unregister(self, digests: Collection[str]) -> int:
+        """Trust the operations with these digests no more; how many of them there were."""
+        gone = sa.delete(tables.operations).where(tables.operations.c.digest.in_(digests))
+        return await self._database.write(lambda connection: connection.execute(gone).rowcount)
 
     async def operation(self, digest: str) -> str | None:
         """The text of the trusted operation with this digest, None if there is none."""

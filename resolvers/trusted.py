@@ -1,7 +1,7 @@
 """Trusted operations: documents that were registered, validated, and are named by the SHA-256 digest of their text.
 
-In production nothing else runs, so what can be asked at all is known beforehand. A digest never changes its text: what was found once is
-remembered, what was not found is looked for again.
+In production nothing else runs, so what can be asked at all is known beforehand. What was found is remembered for a second, so that an operation
+that is not trusted any more stops within one; what was not found is looked for again.
 Source: GraphQL over HTTP, appendix "Persisted Documents"; `extensions.persistedQuery` as widespread clients send it.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from schema.errors import Fault, RequestError, Text
 
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 _MAX_REMEMBERED = 10_000
+_REMEMBERED_SECONDS = 1.0
 
 
 class TrustedOperations:
@@ -26,7 +28,7 @@ class TrustedOperations:
         self._control = control
         self._only = only
         self._shipped = {digest_of(text): text for text in shipped}
-        self._found: dict[str, str] = {}
+        self._found: dict[str, tuple[str, float]] = {}
 
     async def document(self, text: str, digest: str) -> str:
         """The document to run, named by its text, its digest, or both.
@@ -36,12 +38,15 @@ class TrustedOperations:
         if text and not self._only:
             return text
         digest = digest or digest_of(text)
-        found = self._shipped.get(digest) or self._found.get(digest)
-        if found is None:
+        if digest in self._shipped:
+            return self._shipped[digest]
+        found, until = self._found.get(digest, ("", 0.0))
+        now = time.monotonic()
+        if now >= until:
             found = await self._registered(digest)
             if len(self._found) >= _MAX_REMEMBERED:
                 self._found.clear()
-            self._found[digest] = found
+            self._found[digest] = found, now + _REMEMBERED_SECONDS
         return found
 
     async def _registered(self, digest: str) -> str:

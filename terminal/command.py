@@ -228,6 +228,18 @@ def operations_register(
         raise wrong(error.lines) from None
 
 
+@operations_command.command("unregister")
+def operations_unregister(
+    names: Annotated[list[str], typer.Argument(help="Names or digests, as `operations list` shows them.")],
+    settings: SettingsFile = Path(FILE),
+) -> None:
+    """Trust these operations no more: in force within a second, in every process. A name stands for every version of it."""
+    try:
+        operations.unregister(settings_of(settings), names)
+    except WrongSettings as error:
+        raise wrong(error.lines) from None
+
+
 @operations_command.command("list")
 def operations_list(settings: SettingsFile = Path(FILE)) -> None:
     """Show the trusted operations: name and digest."""

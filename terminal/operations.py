@@ -49,6 +49,18 @@ def register(settings: Settings, catalogue: Catalogue, paths: Sequence[Path], dr
     _show(found, "校验通过，未登记 valid, not registered (--dry-run)" if dry_run else "已登记 registered")
 
 
+def unregister(settings: Settings, names: Sequence[str]) -> None:
+    """Trust the operations of these names or digests no more, in force within a second everywhere; all of them, or none if one is unknown."""
+    known = _ask(settings, lambda control: control.operations())
+    chosen = [one for one in known if one.name in names or one.digest in names]
+    unknown = [name for name in names if not any(name in (one.name, one.digest) for one in chosen)]
+    if unknown:
+        err.print(f"未登记 not registered: {plain(', '.join(unknown))}", style="red")
+        raise typer.Exit(REFUSED)
+    _ask(settings, lambda control: control.unregister([one.digest for one in chosen]))
+    _show(chosen, "已撤销 trusted no more")
+
+
 def show(settings: Settings) -> None:
     """Print the registered operations."""
     _show(_ask(settings, lambda control: control.operations()), "已登记的操作 registered operations")

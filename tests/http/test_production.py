@@ -7,6 +7,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,15 @@ def test_operation_registered_later_runs_without_a_restart(production: Service) 
     assert production.ask(later)["data"] == {"__typename": "Query"}
 
 
+def test_operation_that_is_trusted_no_more_stops_within_a_second(production: Service) -> None:
+    gone = "query Gone { __typename }"
+    keep(production, gone)
+    assert production.ask(gone)["data"] == {"__typename": "Query"}
+    assert asyncio.run(production.rooms.control.unregister([digest_of(gone)])) == 1
+    time.sleep(1)
+    assert codes(production.ask(gone)) == ["OPERATION_NOT_REGISTERED"]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -178,7 +188,7 @@ def test_nothing_new_runs_while_the_control_database_is_away(
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     assert codes(answer.json()) == ["CONTROL_UNAVAILABLE"]
-    assert production.ask(TYPENAME)["data"] == {"__typename": "Query"}  # what was found once cannot have changed
+    assert production.ask(TYPENAME)["data"] == {"__typename": "Query"}  # for a second
 
 
 # -- a real server, and the command that registers
@@ -234,6 +244,11 @@ def test_production_is_the_default_and_runs_what_the_command_registered(server: 
     assert answer.status_code == 200
     assert answer.json()["data"]["person"]["householdRegistration"]["name"] == applicant.name
     assert codes(post(server, {"query": "{ cases { number } }"}, clerk).json()) == ["OPERATION_NOT_REGISTERED"]
+    assert command(server, "unregister", "Name", "Nobody").returncode == 1
+    assert command(server, "unregister", "Name", digest_of(TYPENAME)).returncode == 0
+    assert digest_of(NAMED) not in command(server, "list").stdout
+    time.sleep(1)
+    assert codes(post(server, {"query": NAMED}, clerk).json()) == ["OPERATION_NOT_REGISTERED"]
 
 
 FAULTY = {
