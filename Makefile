@@ -23,14 +23,16 @@ fix: $(VENV)/dev.stamp   ## format and mend what a tool can mend
 bench: $(VENV)/dev.stamp ## the look-up against the same queries by hand, as a ratio; decisions at any number of rules
 	$(BIN)/python -m benchmarks.lookup
 	$(BIN)/python -m benchmarks.policy
+	$(BIN)/python -m benchmarks.connectors
 	$(BIN)/python -m benchmarks.ledger
+	$(BIN)/python -m benchmarks.sources
 
 prove: $(VENV)/dev.stamp ## the long proofs
 	$(BIN)/pytest -q tests/demo/prove_memory.py
 	$(BIN)/pytest -q tests/policies/prove_engine.py tests/policies/prove_races.py
 	$(BIN)/pytest -q -s tests/leaks/prove_twins.py tests/leaks/prove_routes.py tests/leaks/prove_mutants.py
 	$(BIN)/pytest -q tests/audit/prove_kill.py
-	$(BIN)/pytest -q tests/audit/prove_tamper.py
+	$(BIN)/pytest -q tests/audit/prove_tamper.py tests/audit/prove_sealing_kill.py
 
 lock:                    ## resolve the versions anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build pyproject.toml -o requirements.lock

@@ -18,23 +18,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from connectors.settings import AnyConnection, Connection, DatabaseUrl, rooted_url
+from resolvers.breaker import Thresholds
 from resolvers.operation import Limits
 from resolvers.rates import Rate, Rates
+from resolvers.sources import Allowance
 
 FILE = "onesource.toml"
 _LIMITS = Limits()
 _RATES = Rates()
-
-
-def _database_url(url: str) -> str:
-    """ValueError for what is no database URL, and for one with a password: files of settings are read by many."""
-    try:
-        parsed = sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError):
-        raise ValueError("not a database URL such as sqlite:///file.db") from None
-    if parsed.password is not None or any("password" in name.lower() for name in parsed.query):
-        raise ValueError("a password belongs into password_file or ONESOURCE_PASSWORD_<CONNECTION>, not into the URL")
-    return url
+_THRESHOLDS = Thresholds()
+_ALLOWANCE = Allowance()
 
 
 def _shared_url(url: str) -> str:
@@ -51,9 +45,6 @@ def _key_location(location: str) -> str:
     return location
 
 
-DatabaseUrl = Annotated[str, Field(min_length=1), AfterValidator(_database_url)]
-
-
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,12 +57,13 @@ class Mode(StrEnum):
 
 
 class Server(_Section):
-    """Where it listens, and what it runs. `max_body` in bytes."""
+    """Where it listens, and what it runs. `max_body` in bytes; the bearer token of a collector that reads `/metrics` stands in a file."""
 
     mode: Mode = Mode.PRODUCTION
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=1, le=65535)
     max_body: int = Field(default=1_000_000, ge=1_000)
+    metrics_token_file: Path | None = None
 
 
 class CatalogueSettings(_Section):
@@ -97,14 +89,21 @@ class _Secret(_Section):
     def secret_bytes(self) -> bytes:
         """The secret of 32 bytes; ValueError or OSError, without a word of it, if there is none or it is not of that form."""
         if self.secret is not None:
-            place, text = "secret", self.secret.get_secret_value()
-        elif self.secret_file is not None:
-            place, text = str(self.secret_file), self.secret_file.read_bytes().decode("ascii", "replace")
-        else:
-            raise ValueError("neither secret nor secret_file is set")
-        if not re.fullmatch(r"[0-9a-fA-F]{64}", text.strip()):
-            raise ValueError(f"{place}: the secret must have 64 hexadecimal digits")
-        return bytes.fromhex(text.strip())
+            return _secret_of("secret", self.secret.get_secret_value())
+        if self.secret_file is not None:
+            return secret_in(self.secret_file)
+        raise ValueError("neither secret nor secret_file is set")
+
+
+def secret_in(file: Path) -> bytes:
+    """The secret of 32 bytes in a file; ValueError or OSError, without a word of it, if there is none or it is not of that form."""
+    return _secret_of(str(file), file.read_bytes().decode("ascii", "replace"))
+
+
+def _secret_of(place: str, text: str) -> bytes:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text.strip()):
+        raise ValueError(f"{place}: the secret must have 64 hexadecimal digits")
+    return bytes.fromhex(text.strip())
 
 
 class CaseSettings(_Secret):
@@ -117,9 +116,12 @@ class LedgerSettings(_Secret):
     """The ledger and its index: SQLAlchemy URLs, whose password comes from a file or ONESOURCE_PASSWORD_LEDGER.
 
     `timeout` is how many seconds an answer may wait for its frame, `retention` how many months a frame is kept: three years at the least.
+    Whose its hashes are is sealed under the key in `identities_key_file` (64 hexadecimal digits), for two auditors together to tell.
     `origin` names this ledger among all in the world, `hash` what its tree is hashed with; neither may change. Checkpoints are signed with
-    `signing_key_file` and exported to the folder `export`; `former_keys` and `witnesses` are public keys. Records may stay unsealed for
-    `unsealed` seconds; then nothing is disclosed until they are sealed.
+    `signing_key_file` and exported to the folder `export`; `former_keys` and `witnesses` are public keys. Sealed months go to the folder
+    `archive`, which every process that reads the ledger must see. Records may stay unsealed for
+    `unsealed` seconds; then nothing is disclosed until they are sealed. Every `subjects` seconds it is committed to what was disclosed of each
+    data subject; `former_secret_files` are the secrets under which data subjects were hashed before `secret`.
     """
 
     url: Annotated[DatabaseUrl, AfterValidator(_shared_url)] = "sqlite:///var/ledger.db"
@@ -130,10 +132,18 @@ class LedgerSettings(_Secret):
     origin: str = Field(default="", pattern=r"^[^\s+]*$", max_length=200)
     hash: Literal["sha256", "sm3"] = "sha256"
     signing_key_file: Path | None = None
+    identities_key_file: Path | None = None
     former_keys: tuple[Path, ...] = ()
     witnesses: tuple[Path, ...] = ()
     export: Path | None = None
+    archive: Path | None = None
     unsealed: float = Field(default=300.0, ge=5, le=86_400)
+    subjects: float = Field(default=60.0, ge=0.1, le=86_400)
+    former_secret_files: tuple[Path, ...] = ()
+
+    def former_secrets(self) -> list[bytes]:
+        """The former secrets, of 32 bytes each; ValueError or OSError as `secret_bytes`."""
+        return [secret_in(file) for file in self.former_secret_files]
 
 
 class ControlSettings(_Section):
@@ -168,10 +178,11 @@ class LimitSettings(_Section):
     identifiers: int = Field(default=_LIMITS.identifiers, ge=1)
     records: int = Field(default=_LIMITS.records, ge=1)
     page: int = Field(default=_LIMITS.page, ge=1, le=10_000)
+    seconds: float = Field(default=_LIMITS.seconds, ge=0.1, le=300)
 
 
 class RateSettings(_Section):
-    """Requests a second, and how many at once: of a person, of a client, and of a network address's refused tokens."""
+    """Requests a second, and how many at once: of a person, of a client, of a network address's refused tokens and of its requests for checkpoints."""
 
     subject: float = Field(default=_RATES.subject.per_second, ge=0.01, le=1_000_000)
     subject_burst: int = Field(default=_RATES.subject.burst, ge=1, le=1_000_000)
@@ -188,13 +199,19 @@ class RateSettings(_Section):
         )
 
 
-class Connection(_Section):
-    """A department's source. `timeout` in seconds."""
+class SourceSettings(_Section):
+    """What all departments' sources have in common: when one is left alone (`resolvers.breaker.Thresholds`), and `retries` of a failed call."""
 
-    kind: Literal["sql"] = "sql"
-    url: DatabaseUrl
-    password_file: Path | None = None
-    timeout: float = Field(default=2.0, gt=0, le=60)
+    failures: int = Field(default=_THRESHOLDS.failures, ge=1)
+    calls: int = Field(default=_THRESHOLDS.calls, ge=2, le=10_000)
+    percent: int = Field(default=_THRESHOLDS.percent, ge=1, le=100)
+    window: float = Field(default=_THRESHOLDS.window, ge=1, le=3_600)
+    pause: float = Field(default=_THRESHOLDS.pause, ge=0.1, le=3_600)
+    longest: float = Field(default=_THRESHOLDS.longest, ge=0.1, le=3_600)
+    retries: int = Field(default=_ALLOWANCE.retries, ge=0, le=5)
+
+    def thresholds(self) -> Thresholds:
+        return Thresholds(**self.model_dump(exclude={"retries"}))
 
 
 class Settings(BaseSettings):
@@ -212,7 +229,8 @@ class Settings(BaseSettings):
     policy: PolicySettings = PolicySettings()
     limits: LimitSettings = LimitSettings()
     rates: RateSettings = RateSettings()
-    connections: dict[str, Connection] = Field(default_factory=dict)
+    sources: SourceSettings = SourceSettings()
+    connections: dict[str, AnyConnection] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -256,7 +274,7 @@ def load_settings(file: Path) -> Settings:
     try:
         return _rooted(Settings(), file.resolve().parent)  # type: ignore[call-arg]
     except ValidationError as error:
-        raise WrongSettings([_problem(file, text, one["loc"], _words(one)) for one in error.errors()]) from None
+        raise WrongSettings([_problem(file, text, _location(one), _words(one)) for one in error.errors()]) from None
     except ValueError as error:
         raise WrongSettings([f"environment: {error}"]) from None
 
@@ -278,9 +296,19 @@ def _unknown_variables() -> list[str]:
     return found
 
 
+def _location(error: ErrorDetails) -> tuple[Any, ...]:
+    """Where a setting stands: without the kind of its connection, which pydantic names between."""
+    section, name, *rest = (*error["loc"], "", "")[: max(2, len(error["loc"]))]
+    if section != "connections":
+        return error["loc"]
+    return (section, name, "kind") if error["type"] == "union_tag_invalid" else (section, name, *rest[1:])
+
+
 def _words(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return "there is no such setting"
+    if error["type"] == "union_tag_invalid":
+        return f"no kind of source: use one of {error.get('ctx', {}).get('expected_tags', '')}"
     return error["msg"].removeprefix("Value error, ")
 
 
@@ -338,14 +366,14 @@ def _rooted(settings: Settings, root: Path) -> Settings:
         return None if value is None else root / value
 
     def url(value: str) -> str:
-        parsed = sa.make_url(value)
-        if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-            return value
-        return parsed.set(database=str(root / str(parsed.database))).render_as_string(hide_password=False)
+        return rooted_url(value, root)
 
     jwks = settings.identity.jwks
     return settings.model_copy(
         update={
+            "server": settings.server.model_copy(
+                update={"metrics_token_file": path(settings.server.metrics_token_file)}
+            ),
             "catalogue": settings.catalogue.model_copy(update={"folder": path(settings.catalogue.folder)}),
             "identity": settings.identity.model_copy(
                 update={"jwks": jwks if jwks.startswith("https://") else str(root / jwks)}
@@ -360,17 +388,17 @@ def _rooted(settings: Settings, root: Path) -> Settings:
                     "secret_file": path(settings.ledger.secret_file),
                     "password_file": path(settings.ledger.password_file),
                     "signing_key_file": path(settings.ledger.signing_key_file),
+                    "identities_key_file": path(settings.ledger.identities_key_file),
                     "export": path(settings.ledger.export),
+                    "archive": path(settings.ledger.archive),
                     "former_keys": tuple(root / file for file in settings.ledger.former_keys),
                     "witnesses": tuple(root / file for file in settings.ledger.witnesses),
+                    "former_secret_files": tuple(root / file for file in settings.ledger.former_secret_files),
                 }
             ),
             "control": settings.control.model_copy(
                 update={"url": url(settings.control.url), "password_file": path(settings.control.password_file)}
             ),
-            "connections": {
-                name: one.model_copy(update={"url": url(one.url), "password_file": path(one.password_file)})
-                for name, one in settings.connections.items()
-            },
+            "connections": {name: one.rooted(root) for name, one in settings.connections.items()},
         }
     )

@@ -1,8 +1,9 @@
 """Checkpoints: what the ledger's tree was at a size, signed (C2SP tlog-checkpoint, signed-note) and cosigned by witnesses (tlog-cosignature).
 
 The format, the keys' ids and SM2's check stand in `audit/verify_offline.py`, which is given to others; here are the keys to sign with. Lines
-of extension: `hash sm3` where the tree is not hashed with SHA-256, and `items <highest number> <digest>` over the dictionary of items,
-so that a record's items can no more be renamed than the record itself.
+of extension: `hash sm3` where the tree is not hashed with SHA-256; `items <highest number> <digest>` over the dictionary of items,
+so that a record's items can no more be renamed than the record itself; and `subjects <size> <root> <ids of keys>`, the last map of data
+subjects, which covers the records up to that size.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from audit.verify_offline import (
     Checkpoint,
     Key,
     Refused,
+    SubjectMap,
     dictionary_digest,
     is_key_name,
     parse_checkpoint,
@@ -147,7 +149,9 @@ def read_witness_key(file: Path) -> Key:
 # -- making them -------------------------------------------------------------------------------------------------------
 
 
-def checkpoint_text(origin: str, size: int, root: bytes, hash_name: str, items: Mapping[int, str]) -> str:
+def checkpoint_text(
+    origin: str, size: int, root: bytes, hash_name: str, items: Mapping[int, str], subjects: SubjectMap | None = None
+) -> str:
     """What is signed of a tree: origin, size, root, and the extension lines of the module's head."""
     lines = [origin, str(size), base64.b64encode(root).decode()]
     if hash_name != "sha256":
@@ -155,6 +159,9 @@ def checkpoint_text(origin: str, size: int, root: bytes, hash_name: str, items: 
     if items:
         digest = base64.b64encode(dictionary_digest(HASHES[hash_name], dict(items))).decode()
         lines.append(f"items {max(items)} {digest}")
+    if subjects:
+        told = (str(subjects.size), base64.b64encode(subjects.root).decode(), *subjects.key_ids)
+        lines.append(f"subjects {' '.join(told)}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""What the index keeps of a frame: a record for each data subject, purpose and case that an operation touched, and counts by month.
+"""What the index keeps of frames: an entry for each record, and counts by month.
 
 A record's entry is a few numbers. What many records have in common (department, role, purpose, which items with which outcome under
 which rule) is its profile, kept once; texts of which there are many (data subjects, cases, users) are digests of 63 bits, and the
@@ -8,26 +8,23 @@ frame that the entry points to says which text it was. Days and months are those
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+import struct
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from audit.frame import OUTCOMES, decode
+from audit.frame import decode
+from audit.hours import china_day, is_outside_hours, month_of
+from audit.records import Key, Reader, Shape, digest, text_of
 from audit.store import StoredFrame
 
-FORM = 2
+_PAIR = struct.Struct("<qq")
+_MOST_KEPT = 200_000
+FORM = 4
 """Counts the forms of the index: one of another form is built anew."""
-
-WORKING_DAYS, WORKING_HOURS = range(5), range(8, 18)
-"""Working hours: Monday (0) to Friday, 8 to 18 o'clock in China. Public holidays are not known here: they are announced a year at a time."""
-
-SHOWN = frozenset({"RETURNED", "MASKED", "ABSENT", "EXISTS", "MATCHED", "MISMATCHED"})
-"""Outcomes that told the user something of the data subject."""
 
 _BIG = sa.BigInteger()
 _COUNTED = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up INTEGER only
@@ -39,7 +36,10 @@ position_table = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("seq", _BIG, nullable=False),
     sa.Column("form", sa.Integer, nullable=False),
+    sa.Column("calendar", sa.String(16), nullable=False),
+    sa.Column("built", sa.Boolean, nullable=False),
 )
+"""How far the index is, in which form, and by whose holidays its hours are marked; `built` once `ENTRY_INDEXES` are there."""
 entries_table = sa.Table(
     "entries",
     metadata,
@@ -50,13 +50,16 @@ entries_table = sa.Table(
     sa.Column("case", _BIG, nullable=False),
     sa.Column("user", _BIG, nullable=False),
     sa.Column("profile", _BIG, nullable=False),
-    sa.Index("entries_at", "at", "id"),
-    sa.Index("entries_entity", "entity", "at", "id"),
-    sa.Index("entries_case", "case", "at", "id"),
-    sa.Index("entries_user", "user", "at", "id"),
-    sa.Index("entries_profile", "profile", "at", "id"),
     sqlite_autoincrement=True,
 )
+ENTRY_INDEXES = {
+    "entries_at": ("at",),
+    "entries_entity": ("entity", "at"),
+    "entries_case": ("case", "at"),
+    "entries_user": ("user", "at"),
+    "entries_profile": ("profile", "at"),
+}
+"""Made when the index has caught up with a long ledger: sorting once is much quicker than inserting each in its place."""
 _WHO = ("department", "role", "client", "purpose", "scenario")
 profiles_table = sa.Table(
     "profiles",
@@ -80,13 +83,15 @@ looks_table = sa.Table(
     sa.Column("id", _BIG, primary_key=True, autoincrement=False),
     sa.Column("month", sa.Integer, nullable=False),
     sa.Column("actor", _BIG, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
     sa.Column("entity", _BIG, nullable=False),
     sa.Column("days", sa.Integer, nullable=False),
     sa.Column("day", sa.Integer, nullable=False),
     sa.Column("first_at", _BIG, nullable=False),
     sa.Column("seq", _BIG, nullable=False),
 )
+"""Who saw which applicant in which month, and on how many days; `id` is the digest of month, actor and entity."""
+seen_table = sa.Table("seen", metadata, sa.Column("id", _BIG, primary_key=True, autoincrement=False))
+"""Who saw which other person or which case in which month, so that each is counted once."""
 sa.Index(
     "looks_again",
     looks_table.c.month,
@@ -112,196 +117,168 @@ tallies_table = sa.Table(
     *(sa.Column(name, sa.Text, primary_key=True) for name in ("department", "resource", "outcome")),
     sa.Column("lines", _BIG, nullable=False),
 )
+freshness_table = sa.Table(
+    "freshness",
+    metadata,
+    sa.Column("month", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("resource", sa.Text, primary_key=True),
+    sa.Column("records", _BIG, nullable=False),
+    sa.Column("seconds", _BIG, nullable=False),
+)
+"""Of the records of a resource that were shown in a month and whose last change is known: how many, and their ages in all."""
 
-_ACTS = {"attempted": "ATTEMPTED", "dry-run": "DRY_RUN"}
-"""What an act without items is read as, by its frame's outcome."""
+
+@dataclass(slots=True)
+class Look:
+    """That a user saw an applicant: within a batch on `days` days of a month from `since` to `day`."""
+
+    month: int
+    actor: int
+    entity: int
+    days: int
+    day: int
+    since: int
+    first_at: int
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """What a record of an operation is about: whose data (a keyed hash), for which purpose, in which case or scenario."""
+class Caller:
+    """Who asked: digests of the user, and of user, department and role; those as texts; department, role and client as texts."""
 
-    entity: str
-    purpose: str = ""
-    case: str = ""
-    scenario: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One line of a record: an item (empty where there is none, or the name of an act) with its outcome and rule."""
-
-    resource: str
-    item: str
-    outcome: str
-    rule: str
-    subject_class: str
-    governed: bool
+    user: int
+    actor: int
+    told: tuple[str, str, str]
+    who: tuple[str, str, str]
 
 
 @dataclass(slots=True)
 class Batch:
-    """What a batch of frames adds to the index; `looks` by id, the others by their tables' keys."""
+    """What a batch of frames adds to the index; rows of entries and profiles in the order of their tables' columns, `looks` by id.
 
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    profiles: dict[int, dict[str, Any]] = field(default_factory=dict)
-    shapes: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
-    looks: dict[int, dict[str, Any]] = field(default_factory=dict)
-    activity: dict[tuple[int, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    `seen` by id: the month and actor for whom, and the count of `activity` to which it belongs if it is new. `counted` says how many records
+    of a shape there were for a month and actor, outside working hours or not, `ages` how many records of a resource were shown in a month and
+    their ages in seconds.
+    """
+
+    entries: list[tuple[int, ...]] = field(default_factory=list)
+    profiles: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    shapes: dict[int, Shape] = field(default_factory=dict)
+    looks: dict[int, Look] = field(default_factory=dict)
+    seen: dict[int, tuple[int, int, str]] = field(default_factory=dict)
     actors: dict[int, tuple[str, str, str]] = field(default_factory=dict)
-    tallies: Counter[tuple[int, str, str, str]] = field(default_factory=Counter)
+    counted: Counter[tuple[int, int, bool, Shape]] = field(default_factory=Counter)
+    ages: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
+
+    def activity(self) -> dict[tuple[int, int], Counter[str]]:
+        """Counts of each month and actor, without who is new to them."""
+        activity: dict[tuple[int, int], Counter[str]] = {}
+        for (month, actor, outside, shape), count in self.counted.items():
+            mine = activity.setdefault((month, actor), Counter())
+            mine["records"] += count
+            mine["outside_hours"] += count * outside
+            mine["refused"] += count * shape.refused
+        return activity
+
+    def tallies(self) -> Counter[tuple[int, str, str, str]]:
+        """Lines by month, department, resource and outcome."""
+        tallies: Counter[tuple[int, str, str, str]] = Counter()
+        for (month, actor, _, shape), count in self.counted.items():
+            department = self.actors[actor][1]
+            for (resource, outcome), lines in shape.tallies.items():
+                tallies[month, department, resource, outcome] += count * lines
+        return tallies
 
 
-def digest(*parts: object) -> int:
-    """63 bits of what the parts are, never 0; 0 for a single empty text."""
-    if parts == ("",):
-        return 0
-    hashed = hashlib.blake2b("\x1f".join(map(str, parts)).encode("utf8", "surrogatepass"), digest_size=8).digest()
-    return (int.from_bytes(hashed) >> 1) or 1
+class Entries:
+    """Makes batches; keeps what callers and profiles of one batch the next will have too."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._callers: dict[tuple[str, ...], Caller] = {}
+        self._profiles: dict[tuple[Any, ...], int] = {}
+
+    def batch(self, frames: Iterable[StoredFrame]) -> Batch:
+        """What these frames add to the index. KeyError for an item that the reader has no name of."""
+        if len(self._callers) + len(self._profiles) > _MOST_KEPT:
+            self._callers.clear()
+            self._profiles.clear()
+        self._reader.forget()
+        batch = Batch()
+        for stored in frames:
+            frame = decode(stored.frame)
+            caller, at = self._caller(frame, batch), frame["at"]
+            outside, day = is_outside_hours(at), china_day(at)
+            _note_ages(batch, month_of(day), at, frame["nodes"])
+            for key, parts in self._reader.records(frame).items():
+                shape = self._reader.shape(parts)
+                entity, case = digest(key.entity), digest(key.case)
+                profile = self._profile(caller, outside, key, shape, batch)
+                batch.entries.append((stored.seq, at, entity, case, caller.user, profile))
+                if shape.tallies:
+                    month = month_of(day)
+                    batch.counted[month, caller.actor, outside, shape] += 1
+                    if entity and shape.shown:
+                        _note(batch, month, day, caller.actor, entity, case, shape.applies, at, stored.seq)
+        return batch
+
+    def _caller(self, frame: Mapping[str, Any], batch: Batch) -> Caller:
+        told = (frame["subject"], frame["department"], frame["role"], frame["client"])
+        caller = self._callers.get(told)
+        if caller is None:
+            user, department, role, client = map(text_of, told)
+            actor = (user, department, role)
+            caller = Caller(digest(user), digest(*actor), actor, (department, role, client))
+            self._callers[told] = caller
+        batch.actors[caller.actor] = caller.told
+        return caller
+
+    def _profile(self, caller: Caller, outside: bool, key: Key, shape: Shape, batch: Batch) -> int:
+        told = (caller.who, key.purpose, key.scenario, outside, shape)
+        number = self._profiles.get(told)
+        if number is None:
+            number = self._profiles[told] = digest(*profile_of(caller.who, key, outside), shape.number)
+        if number not in batch.profiles:
+            batch.profiles[number] = (number, *profile_of(caller.who, key, outside), shape.number)
+            batch.shapes.setdefault(shape.number, shape)
+        return number
 
 
-def text_of(value: str) -> str:
-    """A text that every database can hold: PostgreSQL has no NUL."""
-    return value.replace("\x00", "\ufffd")
+def _note_ages(batch: Batch, month: int, at: int, nodes: Iterable[Mapping[str, Any]]) -> None:
+    """Note how old the records were that a frame's nodes showed; one whose last change the source does not tell has no age."""
+    for node in nodes:
+        changes = [one for versions in node.get("versions", {}).values() for one in versions if isinstance(one, int)]
+        if changes:
+            key = (month, node["resource"])
+            records, seconds = batch.ages.get(key, (0, 0))
+            aged = sum(max(0, at - changed) for changed in changes) // 1_000_000
+            batch.ages[key] = records + len(changes), seconds + aged
 
 
-def china_day(at: int) -> int:
-    """The day in China, counted from 1970, of a moment in microseconds."""
-    return (at // 1_000_000 + 8 * 3600) // 86_400
+def profile_of(who: tuple[str, str, str], key: Key, outside: bool) -> tuple[Any, ...]:
+    """What a profile says beside its shape: department, role, client, purpose, scenario, and whether it was outside working hours."""
+    return (*who, key.purpose, text_of(key.scenario), outside)
 
 
-@lru_cache(4096)
-def month_of(day: int) -> int:
-    """202611 for a day in November 2026."""
-    then = date.fromordinal(date(1970, 1, 1).toordinal() + day)
-    return then.year * 100 + then.month
-
-
-def is_outside_hours(at: int) -> bool:
-    hour = (at // 3_600_000_000 + 8) % 24
-    return (china_day(at) + 3) % 7 not in WORKING_DAYS or hour not in WORKING_HOURS
-
-
-def records_of(frame: Mapping[str, Any], names: Mapping[int, str]) -> dict[Key, list[Told]]:
-    """The records of a decoded frame with their lines; an operation that touched nobody's data is one record of nobody."""
-    records: dict[Key, list[Told]] = {}
-    for node in frame["nodes"]:
-        about = (
-            node["purpose"],
-            text_of(node["case"]),
-            node.get("scenario", ""),
-        )  # frames of the first version have none
-        items = [names[number].partition(".")[2] for number in node["items"]] or [""]
-        kind, resource = node["subject"], node["resource"]
-        for outcomes, entities in node["groups"].items():
-            told = [
-                Told(resource, item, OUTCOMES[letter], rule, kind, True)
-                for item, rule, letter in zip(items, node["rules"], outcomes, strict=True)
-            ]
-            for entity in entities:
-                records.setdefault(Key(entity, *about), []).extend(told)
-        named = node["others"] or ([] if node["groups"] else [""])
-        for entity in dict.fromkeys(named):
-            act = "" if node["groups"] else node["path"]
-            line = Told(resource, act, _ACTS.get(frame["outcome"], "NAMED"), "", kind, False)
-            records.setdefault(Key(entity, *about), []).append(line)
-    if not records:
-        records[Key("")] = [Told(",".join(frame["fields"]), "", str(frame["outcome"]).upper(), "", "", False)]
-    return records
-
-
-def batch_of(frames: Iterable[StoredFrame], names: Mapping[int, str]) -> Batch:
-    """What these frames add to the index. KeyError for an item that `names` has no name of."""
-    batch = Batch()
-    for stored in frames:
-        frame = decode(stored.frame)
-        for key, told in records_of(frame, names).items():
-            _add(batch, stored.seq, frame, key, told)
-    return batch
-
-
-def numbers_of(frame: Mapping[str, Any], key: Key, told: list[Told]) -> tuple[int, int, int]:
-    """The entity, the case and the profile of a record, as its entry has them."""
-    return digest(key.entity), digest(key.case), digest(*_profile(frame, key), _shape(told))
-
-
-def grant_of(rule: str) -> str:
-    """The id of the grant under which a rule allows; empty for a rule of another kind."""
-    return rule.split("/")[1] if rule.startswith("GRANT/") else ""
-
-
-def _profile(frame: Mapping[str, Any], key: Key) -> tuple[Any, ...]:
-    who = tuple(text_of(frame[name]) for name in ("department", "role", "client"))
-    return (*who, key.purpose, text_of(key.scenario), is_outside_hours(frame["at"]))
-
-
-def _shape(told: list[Told]) -> int:
-    lines = sorted({(line.resource, line.item, line.outcome, line.rule) for line in told})
-    return digest(*(part for line in lines for part in line))
-
-
-def _add(batch: Batch, seq: int, frame: Mapping[str, Any], key: Key, told: list[Told]) -> None:
-    shape, about = _shape(told), _profile(frame, key)
-    entity, case, profile = digest(key.entity), digest(key.case), digest(*about, shape)
-    if profile not in batch.profiles:
-        of_profile = dict(zip((*_WHO, "outside_hours"), about, strict=True))
-        batch.profiles[profile] = of_profile | {"id": profile, "shape": shape}
-    if shape not in batch.shapes:
-        batch.shapes[shape] = list(_rows_of_shape(shape, told))
-    user = text_of(frame["subject"])
-    batch.entries.append(
-        {"seq": seq, "at": frame["at"], "entity": entity, "case": case, "user": digest(user), "profile": profile}
-    )
-    if any(line.governed for line in told):
-        _count(batch, seq, frame["at"], (user, *about[:2]), entity, case, told)
-
-
-def _rows_of_shape(shape: int, told: list[Told]) -> Iterator[dict[str, Any]]:
-    outcomes = defaultdict(set)
-    for line in told:
-        outcomes[line.resource, line.item].add(line.outcome)
-    lines = sorted({(line.resource, line.item, line.outcome, line.rule) for line in told})
-    for number, (resource, item, outcome, rule) in enumerate(lines):
-        yield {
-            "shape": shape,
-            "number": number,
-            "resource": text_of(resource),
-            "item": item,
-            "outcome": outcome,
-            "rule": rule,
-            "grant": grant_of(rule),
-            "used_only": outcomes[resource, item] == {"USED"},
-        }
-
-
-def _count(batch: Batch, seq: int, at: int, who: tuple[str, ...], entity: int, case: int, told: list[Told]) -> None:
-    day = china_day(at)
-    month, actor = month_of(day), digest(*who)
-    batch.actors[actor] = (who[0], who[1], who[2])
-    activity = batch.activity[month, actor]
-    activity["records"] += 1
-    activity["outside_hours"] += is_outside_hours(at)
-    for line in told:
-        if line.governed:
-            batch.tallies[month, who[1], line.resource, line.outcome] += 1
-            activity["refused"] += line.outcome == "DENIED"
-    if entity and any(line.outcome in SHOWN for line in told):
-        applies = case and any(line.subject_class == "SUBJECT" for line in told)
-        _look(batch, month, actor, "applicants" if applies else "others", entity, at, seq)
-        if case:
-            _look(batch, month, actor, "cases", case, at, seq)
-
-
-def _look(batch: Batch, month: int, actor: int, kind: str, key: int, at: int, seq: int) -> None:
-    """Note that a user saw this one on this day; within a batch the days may be several."""
-    day, number = china_day(at), digest(month, actor, kind, key)
+def _note(
+    batch: Batch, month: int, day: int, actor: int, entity: int, case: int, applies: bool, at: int, seq: int
+) -> None:
+    """Note that a user saw this one, and this case, on this day; within a batch the days may be several."""
+    if case:
+        batch.seen[_number(month, actor, case, b"c")] = (month, actor, "cases")
+    if not (case and applies):
+        batch.seen[_number(month, actor, entity, b"o")] = (month, actor, "others")
+        return
+    number = _number(month, actor, entity, b"a")
     seen = batch.looks.get(number)
     if seen is None:
-        batch.looks[number] = {
-            "id": number, "month": month, "actor": actor, "kind": kind, "entity": key if kind == "applicants" else 0,
-            "days": 1, "day": day, "since": day, "first_at": at, "seq": seq,
-        }  # fmt: skip
-    else:
-        seen["days"] += day > seen["day"]
-        seen["day"] = max(day, seen["day"])
-        seen["seq"] = seq
+        batch.looks[number] = Look(month, actor, entity, 1, day, day, at, seq)
+    elif day > seen.day:
+        seen.days, seen.day, seen.seq = seen.days + 1, day, seq
+
+
+def _number(month: int, actor: int, key: int, kind: bytes) -> int:
+    """A number whose high bits are the month, so that the rows of a month lie together: months since 2000, then 52 bits of a digest."""
+    months = min(max(month // 100 * 12 + month % 100 - 24_000, 0), 2_047)
+    hashed = hashlib.blake2b(_PAIR.pack(actor, key) + kind, digest_size=8).digest()
+    return months << 52 | int.from_bytes(hashed) >> 12

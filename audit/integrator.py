@@ -4,6 +4,9 @@ Every process has an integrator, one of them at a time works, by a lease of the 
 the appends: nothing is signed while a lock is held, and no answer waits. A checkpoint is signed, then exported, then kept: so what the
 store keeps has been exported. An integrator never signs a tree that does not continue what it finds kept or exported.
 
+Beside it, on a thread of its own and under the same lease, the map of data subjects is kept (`audit.subjects`); each checkpoint says
+what the last whole version of it is.
+
 What fails is told (`state`) and tried again. If records stay unsealed for longer than `tolerance` seconds, for whatever reason and in
 whatever process, `overdue` says so, and the ledger takes no more until they are sealed.
 """
@@ -15,6 +18,7 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +27,8 @@ from pathlib import Path
 from audit.checkpoint import Signer, SigningFailed, checkpoint_text, signed
 from audit.merkle import TILE_HEIGHT, Frontier, HashesMissing, Tree, TreeHash
 from audit.store import Leaf, Lease, LeaseLost, Node, Store, StoreUnavailable
+from audit.subjects import Subjects, told_of
+from audit.thinning import thin
 from audit.verify_offline import Checkpoint, parse_checkpoint
 from schema.errors import wordless
 
@@ -32,6 +38,8 @@ _PAUSE = 0.4
 _SEAL_EVERY = 1.0
 _LEASE_SECONDS = 6.0
 _RENEW_SECONDS = 2.0
+_THIN_FIRST, _THIN_EVERY = 60.0, 3600.0
+"""Seconds after which kept checkpoints are thinned for the first time, and between two times."""
 _BATCH = 2_000
 _SUFFIX = ".checkpoint"
 LATEST = "latest" + _SUFFIX
@@ -73,10 +81,18 @@ def tree_of(store: Store, hashing: TreeHash) -> Tree:
 
 
 class Integrator:
-    """The integrator of one process. `export` is a folder that somebody else guards, or None."""
+    """The integrator of one process. `export` is a folder that somebody else guards, or None; `every` is how many seconds lie between
+    two commitments to the map of data subjects."""
 
     def __init__(
-        self, store: Store, hashing: TreeHash, origin: str, signer: Signer, export: Path | None, tolerance: float
+        self,
+        store: Store,
+        hashing: TreeHash,
+        origin: str,
+        signer: Signer,
+        export: Path | None,
+        tolerance: float,
+        every: float = 60.0,
     ) -> None:
         self._store = store
         self._hashing = hashing
@@ -86,26 +102,35 @@ class Integrator:
         self._export = export
         self._tolerance = tolerance
         self._lease = Lease("integrator", secrets.token_hex(16))
+        self.subjects = Subjects(store, hashing, self._lease, every)
         self._held_until = self._ask_again = self._sealed_at = float("-inf")
         self._frontier: Frontier | None = None
+        self._thinning: Iterator[None] | None = None
+        self._thin_at = time.monotonic() + _THIN_FIRST
         self._target = 0
         self._since: float | None = None
         self._passed = time.monotonic()
-        self._running: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="integrator")
+        self._mapping = ThreadPoolExecutor(1, thread_name_prefix="subjects")
         self.state = State()
 
     def open(self) -> None:
         """Begin to work."""
         self._passed = time.monotonic()
-        self._running = asyncio.get_running_loop().create_task(self._run())
+        work = (self._run(self._thread, self.advance), self._run(self._mapping, self.subjects.advance))
+        self._running = [asyncio.get_running_loop().create_task(one) for one in work]
 
     async def close(self) -> None:
         """Seal what is there, if it can be done, and let another work."""
+        self.subjects.stop()
         if self._running:
-            self._running.cancel()
-            await asyncio.wait({self._running})
+            for one in self._running:
+                one.cancel()
+            await asyncio.wait(self._running)
+            await asyncio.get_running_loop().run_in_executor(self._mapping, lambda: None)
             await asyncio.get_running_loop().run_in_executor(self._thread, self._end)
+        self._mapping.shutdown(wait=True)
         self._thread.shutdown(wait=True)
 
     def overdue(self) -> bool:
@@ -114,10 +139,10 @@ class Integrator:
         waiting = self._since if self._since is not None else now
         return now - min(waiting, self._passed) > self._tolerance
 
-    async def _run(self) -> None:
+    async def _run(self, thread: ThreadPoolExecutor, advance: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await loop.run_in_executor(self._thread, self.advance)
+            await loop.run_in_executor(thread, advance)
             await asyncio.sleep(_PAUSE)
 
     def _end(self) -> None:
@@ -130,6 +155,7 @@ class Integrator:
         because = ""
         try:
             self._advance(at_once)
+            self._thin()
         except LeaseLost:
             self._forget()
         except Contradiction as contradiction:
@@ -161,7 +187,7 @@ class Integrator:
 
     def _forget(self) -> None:
         """Begin from what the store says, next time."""
-        self._frontier = None
+        self._frontier = self._thinning = None
         self._held_until = float("-inf")
 
     def _advance(self, at_once: bool) -> None:
@@ -169,17 +195,27 @@ class Integrator:
         recorded, sealed = self._store.head(), kept.size if kept else 0
         self.state = State(recorded, sealed, self.state.because)
         self._count(recorded, sealed)
-        if recorded == sealed and self._frontier is not None:
+        if recorded == sealed and self._frontier is not None and not self.subjects.waiting:
             return
         if not self._hold():
             return
         if self._frontier is None:
             self._frontier = self._resumed(kept)
         self._sequence(self._frontier)
-        if self._frontier.size > sealed and (at_once or time.monotonic() - self._sealed_at >= _SEAL_EVERY):
-            self._seal(self._frontier)
+        new = self._frontier.size > sealed or self.subjects.waiting
+        if new and (at_once or time.monotonic() - self._sealed_at >= _SEAL_EVERY):
+            self._seal(self._frontier, again=self._frontier.size == sealed)
             self._count(recorded, self._frontier.size)
             self.state = State(recorded, self._frontier.size, self.state.because)
+
+    def _thin(self) -> None:
+        """Go on letting go of old checkpoints, a page at a time, so that sealing goes on too."""
+        now = time.monotonic()
+        if self._thinning is None and now >= self._thin_at:
+            self._thin_at = now + _THIN_EVERY
+            self._thinning = thin(self._store, self._tree, self._lease, self._origin, int(time.time() * 1_000_000))
+        if self._thinning is not None and (not self._hold() or next(self._thinning, self) is self):
+            self._thinning = None
 
     def _count(self, recorded: int, sealed: int) -> None:
         """Since when there are records that are not sealed, or it cannot be known."""
@@ -218,6 +254,8 @@ class Integrator:
 
     def _resumed(self, kept: Checkpoint | None) -> Frontier:
         """Where to go on: at the tree's end, which must continue everything that was kept or exported."""
+        mapped = self.subjects.latest()
+        self.subjects.waiting = mapped is not None and not mapped.checkpoint
         size = self._store.size()
         for checkpoint in (kept, self._exported()):
             if checkpoint is None:
@@ -251,24 +289,30 @@ class Integrator:
             if len(frames) < _BATCH:
                 break
 
-    def _seal(self, frontier: Frontier) -> None:
-        items = self._store.coordinates()
-        text = checkpoint_text(self._origin, frontier.size, frontier.root(), self._hashing.name, items)
+    def _seal(self, frontier: Frontier, again: bool) -> None:
+        """Sign, export and keep a checkpoint; `again` is a second one of its size, for a new map of data subjects."""
+        self.subjects.waiting = False
+        items, mapped = self._store.coordinates(), self.subjects.latest()
+        told = told_of(mapped) if mapped and mapped.size <= frontier.size else None
+        text = checkpoint_text(self._origin, frontier.size, frontier.root(), self._hashing.name, items, told)
         note = signed(text, self._signer)
         if self._export is not None:
-            export(self._export, frontier.size, note)
-        self._store.keep_checkpoint(note, frontier.size)
+            export(self._export, frontier.size, note, version=mapped.version if mapped and again else 0)
+        number = self._store.keep_checkpoint(note, frontier.size)
+        if mapped and told and not mapped.checkpoint:
+            self._store.commit_map(mapped.version, number)
         self._sealed_at = time.monotonic()
 
 
-def exported_at(size: int) -> Path:
-    """Where in the folder the checkpoint of a size stands: at most a thousand in one place."""
-    return Path(f"{size // 10**6:06d}", f"{size // 10**3 % 10**3:03d}", f"{size:012d}{_SUFFIX}")
+def exported_at(size: int, version: int = 0) -> Path:
+    """Where in the folder the checkpoint of a size stands, or its second one with a version of the map: at most a thousand in one place."""
+    name = f"{size:012d}-{version}" if version else f"{size:012d}"
+    return Path(f"{size // 10**6:06d}", f"{size // 10**3 % 10**3:03d}", name + _SUFFIX)
 
 
-def export(folder: Path, size: int, note: str, latest: bool = True) -> None:
+def export(folder: Path, size: int, note: str, latest: bool = True, version: int = 0) -> None:
     """Write a checkpoint under its size, and as the latest. OSError."""
-    places = [folder / exported_at(size)]
+    places = [folder / exported_at(size, version)]
     if latest:
         places.append(folder / LATEST)
     for place in places:

@@ -12,8 +12,10 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from audit.store import NewFrame, Store, StoredFrame
+from audit.compression import MOST
+from audit.store import KeptMonth, NewFrame, Store, StoredFrame
 
 _LOG = logging.getLogger("onesource.ledger")
 
@@ -21,6 +23,7 @@ _MAX_WAITING = 10_000
 """How many operations may wait for a slow store before the next is refused at once."""
 _MAX_BATCH = 1_000
 """How many of them share a write: the first of a long queue need not wait for the last."""
+_NONE: Mapping[str, bytes] = MappingProxyType({})
 
 
 class LedgerUnavailable(Exception):
@@ -30,6 +33,7 @@ class LedgerUnavailable(Exception):
 @dataclass(slots=True)
 class _Waiting:
     new: NewFrame
+    identities: Mapping[str, bytes]
     durable: asyncio.Future[None]
     late: bool = False
 
@@ -57,15 +61,15 @@ class Ledger:
         self._writer.shutdown(wait=True)
         self.store.close()
 
-    async def append(self, at: int, operation: str, frame: bytes) -> None:
-        """Return when the frame is durable; LedgerUnavailable if it is not within the timeout.
+    async def append(self, at: int, operation: str, frame: bytes, identities: Mapping[str, bytes] = _NONE) -> None:
+        """Return when the frame is durable, and before it the sealed `identities` by their hashes; LedgerUnavailable if not within the timeout.
 
         A caller who is cancelled leaves the frame behind, to be written all the same.
         """
-        if len(self._waiting) >= _MAX_WAITING or self.overdue():
+        if len(self._waiting) >= _MAX_WAITING or len(frame) > MOST or self.overdue():
             raise LedgerUnavailable
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(NewFrame(at, operation, frame), loop.create_future())
+        waiting = _Waiting(NewFrame(at, operation, frame), identities, loop.create_future())
         self._waiting.append(waiting)
         if self._writing is None:
             self._writing = loop.create_task(self._drain())
@@ -85,7 +89,7 @@ class Ledger:
                 if not batch:
                     continue
                 try:
-                    await loop.run_in_executor(self._writer, self._write, [one.new for one in batch])
+                    await loop.run_in_executor(self._writer, self._write, batch)
                 except Exception as error:
                     _LOG.error("ledger write failed: %s", type(error.__cause__ or error).__name__)
                     _settle(batch, LedgerUnavailable())
@@ -94,8 +98,11 @@ class Ledger:
         finally:
             self._writing = None
 
-    def _write(self, batch: list[NewFrame]) -> None:
-        self.store.append(batch)
+    def _write(self, batch: list[_Waiting]) -> None:
+        identities = {hashed: sealed for one in batch for hashed, sealed in one.identities.items()}
+        if identities:
+            self.store.keep_identities(identities)
+        self.store.append([one.new for one in batch])
 
     def read(self, after: int, limit: int) -> list[StoredFrame]:
         """Frames in order, from the one behind `after`. StoreUnavailable."""
@@ -105,9 +112,17 @@ class Ledger:
         """The frames at these places, in order. StoreUnavailable."""
         return self.store.frames(places)
 
+    def check(self) -> None:
+        """Return if a frame could be written now; nothing is. StoreUnavailable."""
+        self.store.check()
+
     def head(self) -> int:
         """The place of the last frame, 0 for an empty ledger. StoreUnavailable."""
         return self.store.head()
+
+    def removed(self) -> KeptMonth | None:
+        """The last month that was removed by rule; all before it are gone too. StoreUnavailable."""
+        return next((one for one in reversed(self.store.months()) if one.removal), None)
 
     def item_numbers(self, coordinates: Iterable[str]) -> Mapping[str, int]:
         """The permanent number of each coordinate; new ones get the next numbers, none is ever used again. StoreUnavailable."""

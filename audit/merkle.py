@@ -7,7 +7,7 @@ any size the tree ever had, and every proof, is made by reading some hundred has
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -82,7 +82,14 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Add a leaf by its hash."""
-        node, place, height = leaf, self.size, 0
+        self.add(leaf, 1)
+
+    def add(self, root: bytes, width: int) -> None:
+        """Add a complete subtree of so many leaves by its root; ValueError where no subtree of that width begins."""
+        if self.size % width:
+            raise ValueError(f"no subtree of {width} leaves begins at {self.size}")
+        height = width.bit_length() - 1
+        node, place = root, self.size >> height
         while place & 1:
             node = self._hashing.node(self._roots.pop(), node)
             place >>= 1
@@ -90,7 +97,7 @@ class Frontier:
             if height % TILE_HEIGHT == 0:
                 self.tiles.append(Tile(height // TILE_HEIGHT, place, node))
         self._roots.append(node)
-        self.size += 1
+        self.size += width
 
     def root(self) -> bytes:
         """The tree's root as it is now."""
@@ -115,7 +122,11 @@ class Tree:
 
     def frontier(self, size: int) -> Frontier:
         """Where to go on from that size."""
-        return Frontier(self._hashing, size, [self._subtree(*part) for part in _complete_parts(size)])
+        return Frontier(self._hashing, size, self.subtrees(0, size))
+
+    def subtrees(self, start: int, end: int) -> list[bytes]:
+        """The roots of the complete subtrees that leaves `start` until before `end` fall into (`subtree_parts`)."""
+        return [self._subtree(*part) for part in subtree_parts(start, end)]
 
     def inclusion(self, place: int, size: int) -> list[bytes]:
         """The proof that a leaf is at `place` (from 0) of the tree of that size; ValueError if the tree has no such leaf."""
@@ -139,6 +150,18 @@ class Tree:
         while len(hashes) > 1:
             hashes = [self._hashing.node(*hashes[place : place + 2]) for place in range(0, len(hashes), 2)]
         return hashes[0]
+
+
+def subtree_parts(start: int, end: int) -> list[tuple[int, int]]:
+    """The fewest complete subtrees that leaves `start` until before `end` fall into, from left to right."""
+    parts = []
+    while start < end:
+        width = 1 << (end - start).bit_length() - 1
+        if start:
+            width = min(width, start & -start)
+        parts.append((start, start + width))
+        start += width
+    return parts
 
 
 def inclusion_parts(place: int, size: int) -> list[tuple[int, int]]:
@@ -224,15 +247,6 @@ def continues(hashing: TreeHash, older: int, older_root: bytes, size: int, root:
             second = hashing.node(second, sibling)
         place, last = place >> 1, last >> 1
     return last == 0 and first == older_root and second == root
-
-
-def _complete_parts(size: int) -> Iterator[tuple[int, int]]:
-    """The complete subtrees that so many leaves fall into, the largest first."""
-    start = 0
-    for bit in reversed(range(size.bit_length())):
-        if size >> bit & 1:
-            yield start, start + (1 << bit)
-            start += 1 << bit
 
 
 def _largest_power_below(width: int) -> int:

@@ -16,7 +16,9 @@ _PAGE = 5_000
 
 
 class ProofError(Exception):
-    """There is no proof, by an error's code: `RECORD_UNKNOWN`, `RECORD_UNSEALED`, `CHECKPOINT_UNKNOWN` or `LEDGER_REWRITTEN`."""
+    """There is no proof, by an error's code: `RECORD_UNKNOWN`, `RECORD_REMOVED`, `RECORD_UNSEALED`, `CHECKPOINT_UNKNOWN` or
+    `LEDGER_REWRITTEN`.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -31,7 +33,9 @@ def place_of(store: Store, record: str) -> int:
         by_operation = store.find(record)
         found = [by_operation] if by_operation else []
     if not found:
-        raise ProofError("RECORD_UNKNOWN")
+        place = int(record) if record.isascii() and record.isdigit() and len(record) < 18 else 0
+        removed = any(one.removal and one.first <= place <= one.last for one in store.months())
+        raise ProofError("RECORD_REMOVED" if removed else "RECORD_UNKNOWN")
     return found[0].seq
 
 
@@ -57,7 +61,7 @@ def prove(store: Store, hashing: TreeHash, place: int, witnesses: Sequence[Key] 
 
 
 def _covering(store: Store, place: int, witnesses: Sequence[Key]) -> tuple[str, Checkpoint]:
-    kept = (_cosigned(store, place, witnesses) if witnesses else None) or store.last_checkpoint()
+    kept = (cosigned_over(store, place, witnesses) if witnesses else None) or store.last_checkpoint()
     try:
         checkpoint = parse_checkpoint(kept.text) if kept else None
     except ValueError:
@@ -67,7 +71,7 @@ def _covering(store: Store, place: int, witnesses: Sequence[Key]) -> tuple[str, 
     return kept.text, checkpoint
 
 
-def _cosigned(store: Store, place: int, witnesses: Sequence[Key]) -> KeptCheckpoint | None:
+def cosigned_over(store: Store, place: int, witnesses: Sequence[Key]) -> KeptCheckpoint | None:
     """The largest checkpoint over the record that one of the witnesses has cosigned."""
     best, largest, after = None, place - 1, 0
     while page := store.checkpoints(after, _PAGE):

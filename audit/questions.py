@@ -6,27 +6,21 @@ times ways of asking, not of records) and a few more into those that have the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
-from audit.entries import (
-    Told,
-    digest,
-    entries_table,
-    grant_of,
-    numbers_of,
-    profiles_table,
-    records_of,
-    shapes_table,
-    text_of,
-)
+from audit.entries import entries_table, profile_of, profiles_table, shapes_table
 from audit.frame import decode
+from audit.hours import is_outside_hours
+from audit.records import Key, Reader, Told, digest, grant_of, text_of
 
 _ENTRIES, _PROFILES, _SHAPES = entries_table.c, profiles_table.c, shapes_table.c
 _COLUMNS = (_ENTRIES.id, _ENTRIES.seq, _ENTRIES.at, _ENTRIES.entity, _ENTRIES.case, _ENTRIES.profile)
-
+_NEAR = 5_000
+"""So many of the newest entries are looked through before any profile is asked for its own."""
 
 Row = sa.Row[int, int, int, int, int, int]
 
@@ -113,30 +107,52 @@ def entries_of(connection: sa.Connection, question: Question, limit: int) -> lis
     return _newest(connection, fits, question.before, limit)
 
 
-def record_of(row: Row, stored: bytes, names: Mapping[int, str], question: Question) -> Disclosure:
-    """The record that an entry points to, read from its frame. LookupError if the frame has no such record."""
-    frame = decode(stored)
-    for key, told in records_of(frame, names).items():
-        if numbers_of(frame, key, told) == (row.entity, row.case, row.profile):
-            return Disclosure(
-                place=Place(row.at, row.id),
-                operation=frame["operation"],
-                seq=row.seq,
-                subject=frame["subject"],
-                department=frame["department"],
-                role=frame["role"],
-                client=frame["client"],
-                purpose=key.purpose,
-                case=key.case,
-                scenario=key.scenario,
-                entity=key.entity,
-                policy=frame["policy"],
-                lines=tuple(_lines(told, question)),
-            )
-    raise LookupError("the index does not fit the ledger")
+_Records = dict[tuple[int, int, int], tuple[Key, Sequence[Told]]]
+"""A frame's records by entity, case and profile, as entries have them."""
 
 
-def _lines(told: list[Told], question: Question) -> Iterator[Line]:
+class RecordsOf:
+    """The records that entries point to, read from their frames, each frame once."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._read: dict[int, tuple[Mapping[str, Any], _Records]] = {}
+
+    def record(self, row: Row, stored: bytes, question: Question) -> Disclosure:
+        """The record of an entry. LookupError if the frame has no such record."""
+        if row.seq not in self._read:
+            self._read[row.seq] = self._records(stored)
+        frame, records = self._read[row.seq]
+        key, told = records[row.entity, row.case, row.profile]
+        return Disclosure(
+            place=Place(row.at, row.id),
+            operation=frame["operation"],
+            seq=row.seq,
+            subject=frame["subject"],
+            department=frame["department"],
+            role=frame["role"],
+            client=frame["client"],
+            purpose=key.purpose,
+            case=key.case,
+            scenario=key.scenario,
+            entity=key.entity,
+            policy=frame["policy"],
+            lines=tuple(_lines(told, question)),
+        )
+
+    def _records(self, stored: bytes) -> tuple[Mapping[str, Any], _Records]:
+        frame = decode(stored)
+        outside = is_outside_hours(frame["at"])
+        who = (text_of(frame["department"]), text_of(frame["role"]), text_of(frame["client"]))
+        records: _Records = {}
+        for key, parts in self._reader.records(frame).items():
+            shape = self._reader.shape(parts)
+            profile = digest(*profile_of(who, key, outside), shape.number)
+            records[digest(key.entity), digest(key.case), profile] = (key, shape.lines)
+        return frame, records
+
+
+def _lines(told: Sequence[Told], question: Question) -> Iterator[Line]:
     other_ways = {(line.resource, line.item) for line in told if line.outcome != "USED"}
     for line in told:
         if question.used_only and (line.outcome != "USED" or (line.resource, line.item) in other_ways):
@@ -194,15 +210,29 @@ def _newest(
     return rows
 
 
+def _near(connection: sa.Connection, profiles: sa.Select[tuple[int]], question: Question, limit: int) -> list[Row]:
+    """Those of the newest `_NEAR` entries, at most `limit`, that have one of these profiles."""
+    newest = sa.select(*_COLUMNS).where(*_times(question)).order_by(_ENTRIES.at.desc(), _ENTRIES.id.desc())
+    if before := question.before:
+        same = sa.and_(_ENTRIES.at == before.at, _ENTRIES.id >= before.entry)
+        newest = newest.where(_ENTRIES.at <= before.at, ~same)
+    near = newest.limit(_NEAR).subquery()
+    wanted = sa.select(near).where(near.c.profile.in_(profiles)).order_by(near.c.at.desc(), near.c.id.desc())
+    return list(connection.execute(wanted.limit(limit)))
+
+
 def _by_profile(
     connection: sa.Connection, profiles: sa.Select[tuple[int]], question: Question, limit: int
 ) -> list[Row]:
-    """The newest entries of these profiles.
+    """The newest entries of these profiles: among the newest of all, where they are enough of them.
 
-    The newest entry of each profile tells which of them can have an entry on this page: as many as the page has entries, and those that
+    Else the newest entry of each profile tells which of them can have an entry on this page: as many as the page has entries, and those that
     are as new as the last of them.
     """
-    rows: list[Row] = []
+    rows = _near(connection, profiles, question, limit)
+    if len(rows) == limit:
+        return rows
+    rows = []
     times, before = _times(question), question.before
     if before:
         same = [_ENTRIES.at == before.at, _ENTRIES.id < before.entry, (_ENTRIES.profile + 0).in_(profiles), *times]

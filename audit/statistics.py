@@ -1,7 +1,7 @@
 """Patterns and statistics of a month, from counts that the index keeps: nothing here grows with the number of records.
 
-A month is a number such as 202611, in China's time. What a pattern shows is a reason to ask, no finding: working hours know no
-public holidays, and a look-up of somebody again may have its reason outside this system.
+A month is a number such as 202611, in China's time. What a pattern shows is a reason to ask, no finding: a look-up
+outside working hours or of somebody again may have its reason outside this system.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from audit.entries import (
-    SHOWN,
     activity_table,
-    digest,
     entries_table,
+    freshness_table,
     looks_table,
     profiles_table,
-    records_of,
     shapes_table,
     tallies_table,
 )
 from audit.frame import decode
 from audit.ledger import Ledger
+from audit.records import SHOWN, Reader, digest
 
 _ACTIVITY, _LOOKS, _TALLIES = activity_table.c, looks_table.c, tallies_table.c
 _LOOKED_AT = 2_000
@@ -71,7 +70,7 @@ class Compared:
 class LookedUpAgain:
     """An applicant whom the same user saw on `days` days of the month, and no case of theirs was opened or closed in that department since.
 
-    `first_at` in microseconds since 1970 UTC; `entity` a keyed hash, `case` the one of the last look-up.
+    `first_at` in microseconds since 1970 UTC; `entity` a keyed hash, `case` the one of the first look-up on the last of these days.
     """
 
     subject: str
@@ -104,6 +103,14 @@ class Use:
     fields: dict[tuple[str, str], int]
 
 
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How many records were shown whose last change is known, and how old they were on average when they were, in seconds."""
+
+    records: int
+    seconds: float
+
+
 def patterns_of(connection: sa.Connection, ledger: Ledger, month: int, department: str, limit: int) -> Patterns:
     """The patterns of a month, of one department or (empty) of all; at most `limit` of each kind. StoreUnavailable."""
     active = _active(connection, month, department)
@@ -126,6 +133,12 @@ def uses_of(connection: sa.Connection, month: int) -> list[Use]:
         .order_by(_ACTIVITY.department)
     )
     return [Use(name, int(records), users, fields[name]) for name, records, users in connection.execute(counted)]
+
+
+def ages_of(connection: sa.Connection, month: int) -> dict[str, Age]:
+    """How old the records of each resource were when they were shown in a month."""
+    wanted = sa.select(freshness_table).where(freshness_table.c.month == month)
+    return {row.resource: Age(row.records, row.seconds / row.records) for row in connection.execute(wanted)}
 
 
 def is_shown(outcome: str) -> bool:
@@ -172,7 +185,7 @@ def _looked_up_again(
             _ACTIVITY.role,
         )
         .join(activity_table, of_actor)
-        .where(_LOOKS.month == month, _LOOKS.days > 1, _LOOKS.kind == "applicants")
+        .where(_LOOKS.month == month, _LOOKS.days > 1)
         .order_by(_LOOKS.days.desc(), _LOOKS.first_at)
         .limit(_LOOKED_AT)
     )
@@ -186,10 +199,10 @@ def _looked_up_again(
         if not _was_followed_up(connection, row):
             found.append(row)
     frames = {one.seq: one.frame for one in ledger.frames({row.seq for row in found})}
-    names = ledger.coordinates()
+    reader = Reader(ledger.coordinates())
     again = []
     for row in found:
-        key = next(key for key in records_of(decode(frames[row.seq]), names) if digest(key.entity) == row.entity)
+        key = next(key for key in reader.records(decode(frames[row.seq])) if digest(key.entity) == row.entity)
         again.append(LookedUpAgain(row.user, row.department, row.role, key.entity, key.case, row.days, row.first_at))
     return tuple(again), len(rows) == _LOOKED_AT and len(found) < limit
 

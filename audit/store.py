@@ -64,6 +64,29 @@ class KeptCheckpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptMonth:
+    """A month that was moved out of the store: its places, what `audit/sealed.py` says of it, and, once removed, why (else empty)."""
+
+    month: str
+    first: int
+    last: int
+    manifest: str
+    removal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MapVersion:
+    """A version of the map of data subjects, over the records up to `size`. Whole once it has a `root`; `checkpoint` is the number of the
+    first one that committed to it, 0 until then. `key_ids` are those under which data subjects are hashed."""
+
+    version: int
+    size: int
+    root: bytes = b""
+    key_ids: tuple[str, ...] = ()
+    checkpoint: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """Who may do what is done by one process at a time; it runs out by itself."""
 
@@ -100,6 +123,9 @@ class Store(Protocol):
         """Place, moment, operation and frame as they stand in the store, in the order of places, whatever they are: what an audit compares."""
         ...
 
+    def check(self) -> None:
+        """Return if frames could be appended now, as far as it can be known without appending any."""
+
     def head(self) -> int:
         """The place of the last frame, 0 for an empty ledger."""
         ...
@@ -110,6 +136,15 @@ class Store(Protocol):
 
     def coordinates(self) -> dict[int, str]:
         """The dictionary of items: permanent number to coordinate, of every catalogue version there ever was."""
+        ...
+
+    # -- whose hash it is --------------------------------------------------------------------------------------
+
+    def keep_identities(self, sealed: Mapping[str, bytes]) -> None:
+        """Return when what is sealed under each hash is durable; what is kept already stays as it is."""
+
+    def identity(self, hashed: str) -> bytes | None:
+        """What is sealed under this hash; None if there is nothing."""
         ...
 
     # -- the tree ----------------------------------------------------------------------------------------------
@@ -154,8 +189,74 @@ class Store(Protocol):
         """Checkpoints in order, from the one behind the number `after`."""
         ...
 
+    def drop_checkpoints(self, lease: Lease, numbers: Collection[int]) -> None:
+        """Let go of these checkpoints. LeaseLost if the lease is not held: then of none."""
+
     def last_checkpoint(self) -> KeptCheckpoint | None:
         """The checkpoint of the largest size; of several (cosigned since), the one kept last."""
+        ...
+
+    # -- policy versions ---------------------------------------------------------------------------------------
+
+    def kept_parts(self, digests: Collection[str]) -> set[str]:
+        """Those of these parts of policy versions that are kept."""
+        ...
+
+    def parts(self, digests: Collection[str]) -> Mapping[str, bytes]:
+        """These parts as they were kept; one that is not is left out."""
+        ...
+
+    def keep_parts(self, parts: Mapping[str, bytes]) -> None:
+        """Return when all of these are durable, or none; one that is there already stays as it is."""
+        ...
+
+    # -- sealed months ---------------------------------------------------------------------------------------------
+
+    def days(self, after: int) -> dict[int, int]:
+        """The last place of each day in China (counted from 1970) among the frames behind `after`."""
+        ...
+
+    def months(self) -> list[KeptMonth]:
+        """The months that were moved out, in order of place."""
+        ...
+
+    def keep_month(self, month: KeptMonth) -> None:
+        """Return when it is durable that these places were moved out. ValueError unless they follow the last month's."""
+
+    def keep_removal(self, month: str, removal: str) -> None:
+        """Return when the month's tombstone is durable. ValueError for a month that is not kept, or was removed before."""
+
+    def drop_frames(self, most: int) -> int:
+        """Delete up to `most` frames that were moved out, in one transaction: how many there were, 0 when none is left."""
+        ...
+
+    def drop_leaves(self, begin: int, end: int) -> None:
+        """Delete the leaves from `begin` up to, not with, `end`."""
+
+    # -- the map of data subjects ------------------------------------------------------------------------------
+
+    def map_versions(self) -> list[MapVersion]:
+        """The latest versions, at most three, newest first."""
+        ...
+
+    def begin_map(self, lease: Lease, new: MapVersion) -> None:
+        """Keep that this version is being written. LeaseLost."""
+
+    def write_map(self, lease: Lease, version: int, rows: Mapping[int, bytes]) -> None:
+        """Keep some rows of the version being written, by place; what they were in the one before stays readable. LeaseLost."""
+
+    def finish_map(self, lease: Lease, whole: MapVersion) -> None:
+        """Keep that all of its rows are written: root and key ids. LeaseLost."""
+
+    def commit_map(self, version: int, checkpoint: int) -> None:
+        """Keep which checkpoint committed to it first; older versions go."""
+
+    def map_rows(self, places: Collection[int], version: int) -> dict[int, bytes]:
+        """The rows at these places in this version, which is the last but one at the oldest; one that is not there is left out."""
+        ...
+
+    def map_page(self, after: int, limit: int, version: int) -> dict[int, bytes]:
+        """The rows in the order of places, from the one behind `after`, as this version has them: empty where it has none yet."""
         ...
 
     # -- one at a time -----------------------------------------------------------------------------------------

@@ -22,7 +22,9 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from audit.store import NewFrame, StoreUnavailable
-from audit.store_sql import SqlStore, metadata, unavailable
+from audit.store_map import MapStore
+from audit.store_months import MonthStore
+from audit.store_sql import metadata, unavailable
 from schema.formats import CHINA
 
 _LOG = logging.getLogger("onesource.ledger")
@@ -55,7 +57,12 @@ FROM counted, unnest(%b::bigint[], %b::text[], %b::bytea[]) WITH ORDINALITY AS n
 """One statement, so one round trip with its commit. Nothing is counted, so nothing inserted, where a commit would not be durable."""
 
 
-class PostgresStore(SqlStore):
+_PARTITIONS = """
+SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'frames'::regclass ORDER BY c.relname
+"""
+
+
+class PostgresStore(MonthStore, MapStore):
     """The store at a PostgreSQL URL (psycopg 3); `timeout` in seconds is how long a batch may take."""
 
     def __init__(self, url: sa.URL, timeout: float) -> None:
@@ -75,6 +82,7 @@ class PostgresStore(SqlStore):
         for engine, milliseconds in ((reading, _READING), (changing, _READING), (self._appending, patience)):
             sa.event.listen(engine, "connect", partial(_prepare, milliseconds))
         super().__init__(reading, changing)
+        self._patience = patience
         self._months: set[date] = set()
         self._ahead_again = 0.0
 
@@ -92,20 +100,53 @@ class PostgresStore(SqlStore):
     def append(self, batch: Sequence[NewFrame]) -> None:
         """Return when all of the batch is durable, in its order; else none of it is."""
         count = len(batch)
-        columns = [one.at for one in batch], [one.operation for one in batch], [one.frame for one in batch]
-        self._make_months(columns[0])
-        try:
-            with unavailable(), self._appending.connect() as connection:
-                if connection.exec_driver_sql(_APPEND, (count, count, *columns)).rowcount != count:
-                    raise StoreUnavailable("the server does not sync what it commits")
-        except StoreUnavailable:
-            self._months.clear()  # perhaps a partition has gone
-            raise
+        packed = self._compression.pack([one.frame for one in batch])
+        columns = [one.at for one in batch], [one.operation for one in batch], packed
+        for again in (True, False):
+            self._make_months(columns[0])
+            try:
+                with unavailable(), self._appending.connect() as connection:
+                    if connection.exec_driver_sql(_APPEND, (count, count, *columns)).rowcount != count:
+                        raise StoreUnavailable("the server does not sync what it commits")
+            except StoreUnavailable as error:
+                self._months.clear()  # perhaps a partition has gone
+                if again and isinstance(getattr(error.__cause__, "orig", None), psycopg.errors.CheckViolation):
+                    continue  # it has: a frame came when its month was sealed already
+                self._compression.forget()
+                raise
+            return
+
+    def check(self) -> None:
+        """Return if frames could be appended now: the server takes changes, and nobody keeps the counted row."""
+        with unavailable(), self._changing.connect() as connection:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {self._patience}")
+            connection.exec_driver_sql("SELECT seq FROM head FOR UPDATE").scalar_one()
+            connection.rollback()
 
     def head(self) -> int:
         """The place of the last frame, 0 for an empty ledger."""
         with self._read() as connection:
             return int(connection.exec_driver_sql("SELECT seq FROM head").scalar_one())
+
+    def _drop_partition(self, connection: sa.Connection, last: int) -> int:
+        """Drop a partition whose frames all stand up to this place: how many there were, 0 for none.
+
+        Where it would have to wait for others it does not: whoever waits for it makes appends wait behind it.
+        """
+        for name in connection.exec_driver_sql(_PARTITIONS).scalars().all():
+            seq = sa.table(name, sa.column("seq")).c.seq
+            kept = connection.execute(sa.select(seq).where(seq > last).limit(1)).first()
+            count = 0 if kept else connection.execute(sa.select(sa.func.count(seq))).scalar_one()
+            if not count:
+                continue
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 200")
+            try:
+                with connection.begin_nested():
+                    connection.exec_driver_sql(f"DROP TABLE {connection.dialect.identifier_preparer.quote(name)}")
+            except sa.exc.OperationalError:
+                return 0  # row by row, then
+            return int(count)
+        return 0
 
     def _now(self) -> sa.ColumnElement[float]:
         return sa.func.date_part("epoch", sa.func.clock_timestamp(), type_=sa.Double)

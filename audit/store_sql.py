@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from audit.compression import Compression, Dictionary
 from audit.store import KeptCheckpoint, Leaf, Lease, LeaseLost, Node, StoredFrame, StoreUnavailable
 
 _Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up INTEGER only
@@ -45,6 +46,14 @@ checkpoints_table = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sqlite_autoincrement=True,
 )
+dictionaries_table = sa.Table(
+    "dictionaries",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("zlib", sa.String(40), nullable=False),
+    sqlite_autoincrement=True,
+)
 leases = sa.Table(
     "leases",
     metadata,
@@ -52,10 +61,24 @@ leases = sa.Table(
     sa.Column("holder", sa.String(200), nullable=False),
     sa.Column("until", sa.Double, nullable=False),
 )
+identities_table = sa.Table(
+    "identities",
+    metadata,
+    sa.Column("hash", sa.String(50), primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+parts_table = sa.Table(
+    "policy_parts",
+    metadata,
+    sa.Column("digest", sa.String(32), primary_key=True),
+    sa.Column("part", sa.LargeBinary, nullable=False),
+)
 frames_table = sa.table("frames", sa.column("seq"), sa.column("at"), sa.column("operation"), sa.column("frame"))
 """Each kind of store makes it in its own way."""
 _FRAME = sa.select(frames_table.c.seq, frames_table.c.frame)
 _LEAF = sa.select(leaves_table)
+_CHUNK = 500
+"""Values in one IN: far from the limits of both databases."""
 
 
 class SqlStore:
@@ -65,6 +88,7 @@ class SqlStore:
         self._reading = reading
         self._changing = changing
         self._insert = postgresql.insert if changing.dialect.name == "postgresql" else sqlite.insert
+        self._compression = Compression(self._dictionaries, self._keep_dictionary)
 
     def close(self) -> None:
         self._reading.dispose()
@@ -88,6 +112,16 @@ class SqlStore:
         with unavailable(), self._changing.begin() as connection:
             yield connection
 
+    @contextmanager
+    def _under(self, lease: Lease) -> Iterator[sa.Connection]:
+        """A change that is made only if the lease is held. LeaseLost."""
+        with self._change() as connection:
+            held = sa.and_(leases.c.name == lease.name, leases.c.holder == lease.holder, leases.c.until > self._now())
+            # writing first takes the lock, so that the lease cannot be lost before this is done
+            if connection.execute(sa.update(leases).where(held).values(holder=lease.holder)).rowcount != 1:
+                raise LeaseLost
+            yield connection
+
     # -- frames ------------------------------------------------------------------------------------------------
 
     def read(self, after: int, limit: int) -> list[StoredFrame]:
@@ -104,14 +138,42 @@ class SqlStore:
 
     def _frames(self, wanted: sa.Select[Any]) -> list[StoredFrame]:
         with self._read() as connection:
-            return [StoredFrame(seq, bytes(frame)) for seq, frame in connection.execute(wanted)]
+            found = connection.execute(wanted).all()
+        return [StoredFrame(seq, self._plain(stored)) for seq, stored in found]
+
+    def _plain(self, stored: Any) -> bytes:
+        """The frame of what is stored; where it is none, what stands there, so that every reader fails on it as an audit does."""
+        try:
+            return self._compression.unpack(stored)
+        except ValueError:
+            return bytes(stored) if isinstance(stored, bytes) else b""
 
     def rows(self, after: int, limit: int) -> list[tuple[Any, ...]]:
-        """Place, moment, operation and frame as they stand in the store, in the order of places, whatever they are: what an audit compares."""
+        """Place, moment, operation and frame as they stand in the store, in the order of places, whatever they are: what an audit compares.
+
+        A frame that is not stored as it should be stands here as it is stored: it fits no leaf.
+        """
         f = frames_table.c
         wanted = sa.select(f.seq, f.at, f.operation, f.frame).where(f.seq > after).order_by(f.seq).limit(limit)
         with self._read() as connection:
-            return [*connection.execute(wanted).all()]
+            found = connection.execute(wanted).all()
+        return [(seq, at, operation, self._compression.exact(stored)) for seq, at, operation, stored in found]
+
+    def _dictionaries(self) -> list[Dictionary]:
+        with self._read() as connection:
+            return [
+                Dictionary(number, bytes(content), version)
+                for number, content, version in connection.execute(sa.select(dictionaries_table))
+            ]
+
+    def _keep_dictionary(self, content: bytes, version: str) -> Dictionary:
+        d = dictionaries_table.c
+        with self._change() as connection:
+            there = sa.select(d.number).where(d.content == content, d.zlib == version)
+            if (number := connection.execute(there).scalar()) is None:
+                kept = sa.insert(dictionaries_table).values(content=content, zlib=version).returning(d.number)
+                number = int(connection.execute(kept).scalar_one())
+        return Dictionary(number, content, version)
 
     def item_numbers(self, coordinates: Iterable[str]) -> Mapping[str, int]:
         """The permanent number of each coordinate; new ones get the next numbers, none is ever used again."""
@@ -130,6 +192,20 @@ class SqlStore:
         with self._read() as connection:
             return {row.number: row.coordinate for row in connection.execute(sa.select(items))}
 
+    # -- whose hash it is --------------------------------------------------------------------------------------
+
+    def keep_identities(self, sealed: Mapping[str, bytes]) -> None:
+        """Return when what is sealed under each hash is durable; what is kept already stays as it is."""
+        rows = [{"hash": one, "sealed": content} for one, content in sorted(sealed.items())]
+        with self._change() as connection:
+            connection.execute(self._insert(identities_table).on_conflict_do_nothing(), rows)
+
+    def identity(self, hashed: str) -> bytes | None:
+        """What is sealed under this hash; None if there is nothing."""
+        i = identities_table.c
+        with self._read() as connection:
+            return connection.execute(sa.select(i.sealed).where(i.hash == hashed)).scalar_one_or_none()
+
     # -- the tree ----------------------------------------------------------------------------------------------
 
     def unintegrated(self, limit: int) -> list[StoredFrame]:
@@ -140,11 +216,7 @@ class SqlStore:
 
     def integrate(self, lease: Lease, leaves: Sequence[Leaf], nodes: Sequence[Node] = ()) -> None:
         """Keep the next leaves and the nodes that they complete, all or none. LeaseLost, ValueError."""
-        with self._change() as connection:
-            held = sa.and_(leases.c.name == lease.name, leases.c.holder == lease.holder, leases.c.until > self._now())
-            # writing first takes the lock, so that the lease cannot be lost before this is done
-            if connection.execute(sa.update(leases).where(held).values(holder=lease.holder)).rowcount != 1:
-                raise LeaseLost
+        with self._under(lease) as connection:
             last = _last_leaf(connection) or Leaf(-1, 0, b"")
             for before, leaf in pairwise((last, *leaves)):
                 if leaf.position != before.position + 1 or leaf.seq <= before.seq:
@@ -155,6 +227,12 @@ class SqlStore:
             if nodes:
                 rows = [{"level": node.level, "index": node.index, "hash": node.hash} for node in nodes]
                 connection.execute(sa.insert(nodes_table), rows)
+
+    def _check_lease(self, connection: sa.Connection, lease: Lease) -> None:
+        """LeaseLost unless the lease is held; it cannot be lost any more before this transaction is done, for writing takes the lock."""
+        held = sa.and_(leases.c.name == lease.name, leases.c.holder == lease.holder, leases.c.until > self._now())
+        if connection.execute(sa.update(leases).where(held).values(holder=lease.holder)).rowcount != 1:
+            raise LeaseLost
 
     def size(self) -> int:
         """How many leaves the tree has."""
@@ -214,6 +292,12 @@ class SqlStore:
         c = checkpoints_table.c
         return self._checkpoints(sa.select(c.number, c.text).where(c.number > after).order_by(c.number).limit(limit))
 
+    def drop_checkpoints(self, lease: Lease, numbers: Collection[int]) -> None:
+        """Let go of these checkpoints. LeaseLost if the lease is not held: then of none."""
+        with self._change() as connection:
+            self._check_lease(connection, lease)
+            connection.execute(sa.delete(checkpoints_table).where(checkpoints_table.c.number.in_(numbers)))
+
     def last_checkpoint(self) -> KeptCheckpoint | None:
         """The checkpoint of the largest size; of several (cosigned since), the one kept last."""
         c = checkpoints_table.c
@@ -223,6 +307,30 @@ class SqlStore:
     def _checkpoints(self, wanted: sa.Select[Any]) -> list[KeptCheckpoint]:
         with self._read() as connection:
             return [KeptCheckpoint(row.number, row.text) for row in connection.execute(wanted)]
+
+    # -- policy versions ---------------------------------------------------------------------------------------
+
+    def kept_parts(self, digests: Collection[str]) -> set[str]:
+        """Those of these parts of policy versions that are kept."""
+        return {digest for (digest,) in self._parts(digests, parts_table.c.digest)}
+
+    def parts(self, digests: Collection[str]) -> Mapping[str, bytes]:
+        """These parts as they were kept; one that is not is left out."""
+        found = self._parts(digests, parts_table.c.digest, parts_table.c.part)
+        return {digest: part if isinstance(part, bytes) else b"" for digest, part in found}
+
+    def _parts(self, digests: Collection[str], *columns: sa.ColumnElement[Any]) -> Iterator[Any]:
+        wanted = list(digests)
+        with self._read() as connection:
+            for start in range(0, len(wanted), _CHUNK):
+                among = parts_table.c.digest.in_(wanted[start : start + _CHUNK])
+                yield from connection.execute(sa.select(*columns).where(among)).all()
+
+    def keep_parts(self, parts: Mapping[str, bytes]) -> None:
+        """Return when all of these are durable, or none; one that is there already stays as it is."""
+        rows = [{"digest": digest, "part": part} for digest, part in sorted(parts.items())]
+        with self._change() as connection:
+            connection.execute(self._insert(parts_table).on_conflict_do_nothing(), rows)
 
     # -- one at a time -----------------------------------------------------------------------------------------
 

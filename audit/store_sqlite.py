@@ -14,7 +14,9 @@ from functools import partial
 import sqlalchemy as sa
 
 from audit.store import NewFrame, StoreUnavailable
-from audit.store_sql import SqlStore, frames_table, metadata, unavailable
+from audit.store_map import MapStore
+from audit.store_months import MonthStore
+from audit.store_sql import frames_table, metadata, unavailable
 from schema.embedded import file_at
 
 SYNCHRONOUS = "FULL"
@@ -24,7 +26,7 @@ _FRAMES = """CREATE TABLE IF NOT EXISTS frames (
 _APPEND = "INSERT INTO frames (at, operation, frame) VALUES (?, ?, ?)"
 
 
-class SqliteStore(SqlStore):
+class SqliteStore(MonthStore, MapStore):
     """The store at a SQLite URL; `timeout` in seconds is how long to wait for another process's write."""
 
     def __init__(self, url: sa.URL, timeout: float) -> None:
@@ -45,11 +47,21 @@ class SqliteStore(SqlStore):
     def append(self, batch: Sequence[NewFrame]) -> None:
         """Return when all of the batch is durable, in its order; else none of it is."""
         try:
+            packed = self._compression.pack([one.frame for one in batch])
             with self._change() as connection:
-                connection.exec_driver_sql(_APPEND, [(one.at, one.operation, one.frame) for one in batch])
+                rows = [(one.at, one.operation, stored) for one, stored in zip(batch, packed, strict=True)]
+                connection.exec_driver_sql(_APPEND, rows)
         except StoreUnavailable:
+            self._compression.forget()
             self._changing.dispose()  # a file that was opened when it could only be read is opened anew
             raise
+
+    def check(self) -> None:
+        """Return if frames could be appended now: the file is in its place, may be written, and nobody keeps it locked."""
+        self._ready()
+        with unavailable(), self._changing.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.rollback()
 
     def head(self) -> int:
         """The place of the last frame, 0 for an empty ledger."""
@@ -68,6 +80,9 @@ class SqliteStore(SqlStore):
 
 def _prepare(patience: int, connection: sqlite3.Connection, _: object) -> None:
     """`patience` is how long to wait for another process's write, in milliseconds."""
+    connection.text_factory = partial(
+        str, encoding="utf8", errors="replace"
+    )  # what is no text must not keep an auditor from reading on
     connection.executescript(
-        f"PRAGMA busy_timeout={patience}; PRAGMA journal_mode=WAL; PRAGMA synchronous={SYNCHRONOUS};"
+        f"PRAGMA busy_timeout={patience}; PRAGMA journal_mode=WAL; PRAGMA synchronous={SYNCHRONOUS}; PRAGMA wal_autocheckpoint=8000;"
     )

@@ -12,13 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from audit.archive import ArchivedStore
 from audit.checkpoint import CheckpointError, opened, signed_by
-from audit.frame import decode
+from audit.frame import labelled
 from audit.merkle import TILE_HEIGHT, Frontier, Tile, TreeHash
+from audit.sealed import Broken, add_subtrees
 from audit.store import Leaf, Store
+from audit.verify_archive import Leap, examined
+from audit.verify_map import Committed, Recounted
 from audit.verify_offline import HASHES, Checkpoint, Key, dictionary_digest
 
-_WINDOW = 5_000
+_WINDOW = 32_768
 _MOST_FINDINGS = 1_000
 _BEFORE_ALL = -(2**62)
 
@@ -27,7 +31,8 @@ _BEFORE_ALL = -(2**62)
 class Finding:
     """What is wrong: a code of `schema.errors.CODES`, the records from `first` to `last`, and the checkpoint that shows it where one does.
 
-    For `LEDGER_ITEMS_CHANGED` the numbers are those of items.
+    For `LEDGER_ITEMS_CHANGED` the numbers are those of items. For `LEDGER_SUBJECTS_CHANGED` `where` is the checkpoint whose map is wrong, or
+    the data subject with how many entries are kept and how many there are.
     """
 
     code: str
@@ -38,12 +43,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How many records there are, through which they are proven, against how many checkpoints, and what is wrong, in the order of records."""
+    """How many records there are, through which they are proven, against how many checkpoints, and what is wrong, in the order of records.
+
+    `removed` are the months that were removed by rule, `sealed` how many months are in the archive, `maps` how many maps of data subjects
+    were made anew and compared: none where a month was removed or cannot be read, for its records are not there.
+    """
 
     records: int
     proven: int
     checkpoints: int
     findings: tuple[Finding, ...]
+    removed: tuple[str, ...] = ()
+    sealed: int = 0
+    maps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,7 @@ class _Known:
 
 
 def verify(
-    store: Store,
+    store: Store | ArchivedStore,
     hashing: TreeHash,
     origin: str,
     keys: Sequence[Key],
@@ -73,12 +85,22 @@ def verify(
     """Check the store of this origin, whose checkpoints these keys have signed, against what it keeps and `more`. StoreUnavailable."""
     findings = _Findings()
     kept = (Source(one.text if isinstance(one.text, str) else "", f"#{one.number}") for one in _kept(store))
-    known = [one for source in (*more, *kept) if (one := _known(source, hashing, origin, keys, witnesses, findings))]
-    tree = _Recomputed(store, hashing, {one.checkpoint.size for one in known}, findings)
+    archive = examined(store)
+    sealed = (Source(text, where) for text, where in archive.checkpoints)
+    known = [
+        one for source in (*more, *kept, *sealed) if (one := _known(source, hashing, origin, keys, witnesses, findings))
+    ]
+    for fault in archive.faults:
+        findings.add(fault.code, fault.first, fault.last, fault.where)
+    committed = [Committed(one.checkpoint.subjects, one.where, one.anchor) for one in known if one.checkpoint.subjects]
+    maps = Recounted(store, hashing, [] if archive.leaps else committed)
+    tree = _Recomputed(store, hashing, {one.checkpoint.size for one in known}, maps, findings, archive.leaps)
     tree.run()
     proven = _compare(known, tree, findings)
     _dictionary(store.coordinates(), hashing, known, findings)
-    return Report(tree.records, proven, len(known), findings.sorted())
+    for wrong in () if archive.leaps else maps.wrong():
+        findings.add("LEDGER_SUBJECTS_CHANGED", wrong.first, wrong.last, wrong.where)
+    return Report(tree.records, proven, len(known), findings.sorted(), archive.removed, archive.sealed, maps.compared)
 
 
 class _Findings:
@@ -127,7 +149,9 @@ class _Recomputed:
     store: Store
     hashing: TreeHash
     sizes: set[int]
+    maps: Recounted
     findings: _Findings
+    leaps: Sequence[Leap] = ()
     records: int = 0
     roots: dict[int, bytes] = field(default_factory=dict)
     _whole: bool = True
@@ -138,20 +162,36 @@ class _Recomputed:
         self._size, self._through = self.store.size(), max(self.sizes, default=0)
         if 0 in self.sizes:
             self.roots[0] = self.hashing.empty()
-        start = 0
+        start, leaps = 0, [*self.leaps]
         while True:
-            ahead = self.store.rows(start, _WINDOW)
-            leaves = self.store.leaves(start, start + _WINDOW)
-            rows = [row for row in ahead if row[0] <= start + _WINDOW]
+            if leaps and leaps[0].first == start + 1:
+                start = self._leap(leaps.pop(0))
+                continue
+            width = min(_WINDOW, leaps[0].first - 1 - start) if leaps else _WINDOW
+            ahead = self.store.rows(start, width)
+            leaves = self.store.leaves(start, start + width)
+            rows = [row for row in ahead if row[0] <= start + width]
             if not rows and not leaves:
                 if ahead or self._size > start:  # nothing for a whole window, and something behind it
                     self.findings.add("LEDGER_REMOVED", start + 1, ahead[0][0] - 1 if ahead else self._size)
                 return
             last = max([row[0] for row in rows[-1:]] + [leaf.position + 1 for leaf in leaves[-1:]])
-            more = len(ahead) > len(rows) or len(rows) == _WINDOW or self._size > start + _WINDOW
-            end = start + _WINDOW if more else last
+            more = len(ahead) > len(rows) or len(rows) == width or self._size > start + width
+            end = start + width if more else last
             self._window(start, end, rows, leaves)
             start = end
+
+    def _leap(self, leap: Leap) -> int:
+        """Let the subtrees of a month stand for its records; returns its last place."""
+        try:
+            add_subtrees(self._frontier, leap.first - 1, leap.last, leap.subtrees)
+        except Broken:
+            self._whole = False
+        self.records = leap.last
+        self._frontier.tiles.clear()
+        if self._whole and leap.last in self.sizes:
+            self.roots[leap.last] = self._frontier.root()
+        return leap.last
 
     def _strays(self) -> None:
         """What stands before the first place, where no question would ever find it."""
@@ -177,6 +217,8 @@ class _Recomputed:
             if digest is None or not self._whole:
                 continue
             self._frontier.append(digest)
+            if row:
+                self.maps.add(place, digest, row[3])
             if place in self.sizes:
                 self.roots[place] = self._frontier.root()
         self._tiles(self._frontier.tiles)
@@ -187,10 +229,10 @@ class _Recomputed:
         _, at, operation, frame = row
         try:
             digest = self.hashing.leaf(frame)
-            labelled = frame.startswith(b'{"operation":"%s","at":%d,' % (operation.encode(), at))
+            begins = frame.startswith(b'{"operation":"%s","at":%d,' % (operation.encode(), at))
         except (TypeError, ValueError, AttributeError):
             return None
-        return digest if labelled and leaf.hash == digest and leaf.seq == place else None
+        return digest if begins and leaf.hash == digest and leaf.seq == place else None
 
     def _record(self, row: tuple[Any, ...] | None, leaf: Leaf | None, place: int) -> bytes | None:
         """The hash that stands for a record in the tree, None if there is none; notes what is wrong with it."""
@@ -200,7 +242,7 @@ class _Recomputed:
         _, at, operation, frame = row
         content = bytes(frame) if isinstance(frame, bytes | memoryview) else None
         digest = None if content is None else self.hashing.leaf(content)
-        if content is None or not _labelled(content, operation, at) or (leaf and leaf.hash != digest):
+        if content is None or not labelled(content, operation, at) or (leaf and leaf.hash != digest):
             self.findings.add("LEDGER_CHANGED", place, place)
         elif leaf.seq != place if leaf else place <= max(self._size, self._through):
             self.findings.add("LEDGER_TREE_BROKEN", place, place)
@@ -213,17 +255,6 @@ class _Recomputed:
             if kept.get((tile.level * TILE_HEIGHT, tile.place)) != tile.hash:
                 width = 1 << tile.level * TILE_HEIGHT
                 self.findings.add("LEDGER_TREE_BROKEN", tile.place * width + 1, (tile.place + 1) * width)
-
-
-def _labelled(frame: bytes, operation: Any, at: Any) -> bool:
-    """Whether operation and moment beside a frame are those in it."""
-    if not isinstance(operation, str) or not isinstance(at, int):
-        return False
-    try:
-        told = decode(frame)
-    except (ValueError, TypeError):
-        return False
-    return told.get("operation") == operation and told.get("at") == at
 
 
 def _compare(known: Sequence[_Known], tree: _Recomputed, findings: _Findings) -> int:

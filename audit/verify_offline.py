@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Checks one proof of the ledger offline: `python3 verify_offline.py proof.json --key log.pub [--witness witness.pub]`.
+"""Checks a proof of the ledger offline: `python3 verify_offline.py proof.json --key log.pub [--witness witness.pub]`.
 
-A single file that needs nothing but Python 3.9 or newer: give it to whoever is to check a record. It asks no network and trusts only the
-keys that it is given. What it checks: that the record is a leaf of the tree of the checkpoint (RFC 6962), that the names of the items
-are those of the checkpoint's dictionary, that the checkpoint (C2SP tlog-checkpoint, signed-note) is signed by the ledger's key, and,
-where a witness's key is given, cosigned by a witness (C2SP tlog-cosignature). Ed25519 (RFC 8032) and SM2 with SM3 (GB/T 32918, 32905).
+A single file that needs nothing but Python 3.9 or newer: give it to whoever is to check a record, or what was disclosed of him. It asks no
+network and trusts only the keys that it is given. What it checks of a record (`onesource audit prove`): that it is a leaf of the tree of
+the checkpoint (RFC 6962), and that the names of the items are those of the checkpoint's dictionary. What it checks of a data subject's own
+list (`onesource my-disclosures`): that its entries, chained, are those that the checkpoint's map of data subjects counts and ends with: none
+is left out, changed or moved. Of both: that the checkpoint (C2SP tlog-checkpoint, signed-note) is signed by the ledger's key, and, where a
+witness's key is given, cosigned by a witness (C2SP tlog-cosignature). Ed25519 (RFC 8032) and SM2 with SM3 (GB/T 32918, 32905).
 
 Exit codes: 0 everything holds and a signature of each kind of key given was checked; 1 the proof does not hold; 2 wrong use; 3 the proof
 or a key is not of its form; 4 the checkpoint is signed by none of the ledger's keys given; 5 none of the witnesses given has cosigned it.
@@ -25,12 +27,13 @@ from typing import Any, Callable, NoReturn, Optional  # noqa: UP035 - aliases of
 from unicodedata import category
 
 FORMAT = "onesource-proof/1"
+OWN_LIST = "onesource-disclosures/1"
 HOLDS, BROKEN, WRONG_USE, MALFORMED, NO_SIGNATURE, NO_WITNESS = range(6)
 ED25519, COSIGNATURE = b"\x01", b"\x04"
 SM2, SM2_COSIGNATURE = b"\xffSM2-SM3/v1", b"\xffSM2-SM3/cosignature/v1"
 """Signature types (C2SP signed-note); those of SM2 have no number there and so are spelled out behind 0xff."""
 LOG_TYPES, WITNESS_TYPES = (ED25519, SM2), (COSIGNATURE, SM2_COSIGNATURE)
-_MOST_BYTES, _MOST_SIGNATURES = 16_000_000, 64
+_MOST_BYTES, _MOST_SIGNATURES, _MOST_KEYS = 16_000_000, 64, 16
 _SPKI = {bytes.fromhex("302a300506032b6570032100"): 0,
          bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d034200"): 1}  # fmt: skip
 
@@ -224,6 +227,15 @@ class Signature:
 
 
 @dataclass(frozen=True)
+class SubjectMap:
+    """What a checkpoint says of the map of data subjects: through which record it goes, its root, the ids of the keys they are hashed with."""
+
+    size: int
+    root: bytes
+    key_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint: `text` is what is signed. `hash` names the tree's hash, `items` the dictionary's highest number, -1 without one."""
 
@@ -235,6 +247,7 @@ class Checkpoint:
     dictionary: bytes
     text: str
     signatures: tuple[Signature, ...]
+    subjects: SubjectMap | None = None
 
 
 def unbase64(text: str) -> bytes:
@@ -288,23 +301,27 @@ def parse_checkpoint(note: str) -> Checkpoint:
     size, root = lines[1], unbase64(lines[2])
     if not re.fullmatch(r"0|[1-9][0-9]{0,17}", size) or len(root) != 32:
         raise ValueError("no size, or no root of 32 bytes")
-    hash_name, items, dictionary = _extensions(lines[3:])
+    hash_name, items, dictionary, subjects = _extensions(lines[3:])
+    if subjects and subjects.size > int(size):
+        raise ValueError("a map of more records than there are")
     signatures = tuple(_signature(line) for line in signed)
-    return Checkpoint(lines[0], int(size), root, hash_name, items, dictionary, text + "\n", signatures)
+    return Checkpoint(lines[0], int(size), root, hash_name, items, dictionary, text + "\n", signatures, subjects)
 
 
-def _extensions(lines: list[str]) -> tuple[str, int, bytes]:
-    """The tree's hash, and the dictionary's size and digest. Lines that are not ours are passed over."""
-    hash_name, items, dictionary, seen = "sha256", -1, b"", set()
+def _extensions(lines: list[str]) -> tuple[str, int, bytes, SubjectMap | None]:
+    """The tree's hash, the dictionary's size and digest, the map of data subjects. Lines that are not ours are passed over."""
+    hash_name, items, dictionary, subjects, seen = "sha256", -1, b"", None, set()
     for line in lines:
         word, *values = line.split(" ")
-        if word not in ("hash", "items"):
+        if word not in ("hash", "items", "subjects"):
             continue
         if word in seen:
             raise ValueError("a line twice")
         seen.add(word)
         if word == "hash":
             (hash_name,) = values
+        elif word == "subjects":
+            subjects = _subject_map(*values)
         else:
             count, digest = values
             if not re.fullmatch(r"0|[1-9][0-9]{0,8}", count):
@@ -312,7 +329,19 @@ def _extensions(lines: list[str]) -> tuple[str, int, bytes]:
             items, dictionary = int(count), unbase64(digest)
     if hash_name not in HASHES:
         raise ValueError("an unknown hash")
-    return hash_name, items, dictionary
+    return hash_name, items, dictionary, subjects
+
+
+def _subject_map(size: str, root: str, *ids: str) -> SubjectMap:
+    if not re.fullmatch(r"0|[1-9][0-9]{0,17}", size) or len(unbase64(root)) != 32:
+        raise ValueError("no size, or no root of 32 bytes")
+    if (
+        len(ids) > _MOST_KEYS
+        or list(ids) != sorted(set(ids))
+        or not all(re.fullmatch("[0-9a-f]{6}", one) for one in ids)
+    ):
+        raise ValueError("no ids of keys")
+    return SubjectMap(int(size), unbase64(root), ids)
 
 
 def _signature(line: str) -> Signature:
@@ -388,6 +417,136 @@ def check(
         raise Refused(BROKEN, "该记录不在检查点的树中", "the record is not in the tree of the checkpoint")
     if checkpoint.items >= 0 and dictionary_digest(digest, items) != checkpoint.dictionary:
         raise Refused(BROKEN, "信息项字典与检查点不符", "the dictionary of items is not that of the checkpoint")
+    by, witnesses = _signed(checkpoint, log_keys, witness_keys)
+    record = json.loads(frame)
+    if not isinstance(record, dict):
+        raise ValueError("the record is no object")  # noqa: TRY004 - the file's fault, not a caller's
+    return _named(record, items), checkpoint, by, witnesses
+
+
+# -- what was disclosed of one data subject -----------------------------------------------------------------------------
+
+NOTHING = bytes(32)
+"""The hash of a map or a subtree without data subjects, and the head of a list without entries."""
+
+
+def subject_key(digest: Callable[[bytes], bytes], subject: str) -> bytes:
+    """Where a data subject (a keyed hash after the id of its key) stands in the map."""
+    return digest(b"\x02" + subject.encode())
+
+
+def map_leaf(digest: Callable[[bytes], bytes], key: bytes, count: int, head: bytes) -> bytes:
+    return digest(b"\x03" + key + struct.pack(">Q", count) + head)
+
+
+def map_node(digest: Callable[[bytes], bytes], left: bytes, right: bytes) -> bytes:
+    return digest(b"\x04" + left + right)
+
+
+def linked(digest: Callable[[bytes], bytes], head: bytes, leaf: bytes, text: str) -> bytes:
+    """The head of an own list with one more entry: the hash of its record as a leaf of the ledger's tree, and what it says."""
+    return digest(b"\x05" + head + leaf + text.encode())
+
+
+def map_root(digest: Callable[[bytes], bytes], key: bytes, path: list[bytes], node: bytes) -> bytes:
+    """The root of the map in which `node` stands where `key` belongs; `path` are the siblings, from the root."""
+    for depth in range(len(path) - 1, -1, -1):
+        right = key[depth // 8] >> (7 - depth % 8) & 1
+        node = map_node(digest, path[depth], node) if right else map_node(digest, node, path[depth])
+    return node
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of an own list: whose, the place of its record, the record's hash as a leaf, and what it says (JSON)."""
+
+    subject: str
+    place: int
+    leaf: bytes
+    text: str
+
+
+def check_own_list(
+    content: Any, log_keys: list[Key], witness_keys: list[Key]
+) -> tuple[list[Entry], SubjectMap, Checkpoint, list[str], list[str]]:
+    """The entries, newest first, the map that covers them, its checkpoint, the names of keys. Refused unless they are complete up to there."""
+    if set(content) != {"format", "entries", "proof"} or set(content["proof"]) != {"checkpoint", "lists"}:
+        raise ValueError("other parts than an own list has")
+    checkpoint, lists = parse_checkpoint(content["proof"]["checkpoint"]), content["proof"]["lists"]
+    covered = checkpoint.subjects
+    if covered is None:
+        raise Refused(BROKEN, "检查点未包含数据主体映射", "the checkpoint has no map of data subjects")
+    entries = [_entry(one) for one in content["entries"]]
+    by, witnesses = _signed(checkpoint, log_keys, witness_keys)
+    told = [one["subject"] for one in lists]
+    if len(told) != len(set(told)) or not {one.subject for one in entries} <= set(told):
+        raise Refused(BROKEN, "条目与名单不符", "an entry belongs to none of the lists, or a list is there twice")
+    if missing := set(covered.key_ids) - {one[:6] for one in told}:
+        names = ", ".join(sorted(missing))
+        raise Refused(
+            BROKEN, f"不完整：缺少密钥 {names} 下的名单", f"incomplete: the list under the key {names} is missing"
+        )
+    for one in lists:
+        own = [entry for entry in entries if entry.subject == one["subject"] and entry.place <= covered.size]
+        _check_list(HASHES[checkpoint.hash], one, sorted(own, key=lambda entry: entry.place), covered)
+    return sorted(entries, key=lambda entry: -entry.place), covered, checkpoint, by, witnesses
+
+
+def _entry(told: Any) -> Entry:
+    entry = Entry(told["subject"], told["place"], unbase64(told["leaf"]), told["text"])
+    if set(told) != {"subject", "place", "leaf", "text"} or type(entry.place) is not int or len(entry.leaf) != 32:
+        raise ValueError("not an entry")
+    if not isinstance(entry.subject, str) or json.loads(entry.text)["place"] != entry.place:
+        raise ValueError("an entry of another record")
+    return entry
+
+
+def _check_list(digest: Callable[[bytes], bytes], told: Any, entries: list[Entry], covered: SubjectMap) -> None:
+    """Refused unless these entries, in the order of their records, are the list that the map has of this data subject."""
+    subject, count = told["subject"], told["count"]
+    if not isinstance(subject, str) or not re.fullmatch("[0-9a-f]{6}:[0-9a-f]{32}", subject):
+        raise ValueError("not a data subject")
+    if type(count) is not int or not 0 <= count < 2**63 or len(told["path"]) > 256:
+        raise ValueError("not a list")
+    key, path = subject_key(digest, subject), [unbase64(one) if one else NOTHING for one in told["path"]]
+    if any(len(one) != 32 for one in path):
+        raise ValueError("a hash of another length")
+    if count:
+        if set(told) != {"subject", "count", "head", "path"}:
+            raise ValueError("other parts than a list has")
+        node = map_leaf(digest, key, count, unbase64(told["head"]))
+    else:
+        node = _in_its_place(digest, told, key, len(path))
+    if map_root(digest, key, path, node) != covered.root:
+        raise Refused(
+            BROKEN, "名单不在检查点的数据主体映射中", "the list is not in the checkpoint's map of data subjects"
+        )
+    head = NOTHING
+    for entry in entries:
+        head = linked(digest, head, entry.leaf, entry.text)
+    if len(entries) != count or len({entry.place for entry in entries}) != count:
+        raise Refused(
+            BROKEN, f"不完整：应有 {count} 条，实有 {len(entries)} 条", f"incomplete: {len(entries)} of {count} entries"
+        )
+    if count and head != unbase64(told["head"]):
+        raise Refused(BROKEN, "条目被改动或调换", "an entry is not the one that was recorded, or stands elsewhere")
+
+
+def _in_its_place(digest: Callable[[bytes], bytes], told: Any, key: bytes, depth: int) -> bytes:
+    """What stands where a data subject without a list would stand: nothing, or the only other one that belongs there."""
+    if set(told) == {"subject", "count", "path"}:
+        return NOTHING
+    other, count, head = told["other"]
+    other = unbase64(other)
+    if set(told) != {"subject", "count", "path", "other"} or len(other) != 32 or other == key:
+        raise ValueError("not the absence of a list")
+    if int.from_bytes(other, "big") >> 256 - depth != int.from_bytes(key, "big") >> 256 - depth:
+        raise ValueError("a leaf that belongs elsewhere")
+    return map_leaf(digest, other, count, unbase64(head))
+
+
+def _signed(checkpoint: Checkpoint, log_keys: list[Key], witness_keys: list[Key]) -> tuple[list[str], list[str]]:
+    """The names of the ledger's and the witnesses' keys that have signed. Refused without one of each kind that was given."""
     own = [key for key in log_keys if key.name in ("", checkpoint.origin)]
     by, witnesses = signers(checkpoint, own), signers(checkpoint, witness_keys)
     if not by:
@@ -396,10 +555,7 @@ def check(
         )
     if witness_keys and not witnesses:
         raise Refused(NO_WITNESS, "检查点没有所给见证方的签名", "the checkpoint is not cosigned by a given witness")
-    record = json.loads(frame)
-    if not isinstance(record, dict):
-        raise ValueError("the record is no object")  # noqa: TRY004 - the file's fault, not a caller's
-    return _named(record, items), checkpoint, _names(by), _names(witnesses)
+    return _names(by), _names(witnesses)
 
 
 def _names(keys: list[Key]) -> list[str]:
@@ -477,15 +633,32 @@ def _keys(files: list[str], types: tuple[bytes, ...]) -> list[Key]:
     return keys
 
 
+def _shown(entries: list[Entry], covered: SubjectMap) -> str:
+    """The entries, and how far they are complete."""
+    lines = []
+    for one in entries:
+        mark = "" if one.place <= covered.size else "尚未纳入承诺 not covered yet: "
+        lines.append(f"{mark}{json.dumps(json.loads(one.text), ensure_ascii=False, indent=1)}")
+    count = sum(one.place <= covered.size for one in entries)
+    lines.append(f"完整 complete: 截至记录 {covered.size} 共 {count} 条 entries through record {covered.size}")
+    lines += [f"数据主体 data subject {one}" for one in sorted({one.subject for one in entries})]
+    return "\n".join(lines)
+
+
 def _run(arguments: argparse.Namespace) -> None:
     log_keys, witness_keys = _keys(arguments.key, LOG_TYPES), _keys(arguments.witness, WITNESS_TYPES)
     if {key.public for key in log_keys} & {key.public for key in witness_keys}:
         raise Refused(WRONG_USE, "见证方与台账是同一把公钥", "the witness's key is the ledger's own")
     content = _content(arguments.proof)
     try:
-        record, checkpoint, by, witnesses = check(json.loads(content), log_keys, witness_keys)
-        shown = json.dumps(record, ensure_ascii=False, indent=1)
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError, MemoryError):
+        proof = json.loads(content)
+        if isinstance(proof, dict) and proof.get("format") == OWN_LIST:
+            entries, covered, checkpoint, by, witnesses = check_own_list(proof, log_keys, witness_keys)
+            shown = _shown(entries, covered)
+        else:
+            record, checkpoint, by, witnesses = check(proof, log_keys, witness_keys)
+            shown = json.dumps(record, ensure_ascii=False, indent=1)
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError, MemoryError, struct.error):
         raise Refused(MALFORMED, "不是本格式的证明", "not a proof of this format") from None
     print(_plain(shown))
     print(_plain(f"成立 holds: {checkpoint.origin}, {checkpoint.size} 条记录 records"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import platform
 import random
 import sqlite3
@@ -206,10 +207,10 @@ def measure(folder: Path, records: int, server: str) -> tuple[str, list[tuple[st
     with index_url(folder, server) as url:
         index = Index(url, ledger)
         index.prepare()
-        begun = time.perf_counter()
+        begun, worked = time.perf_counter(), time.process_time()
         while index.advance():
             pass
-        took = time.perf_counter() - begun
+        took, worked = time.perf_counter() - begun, time.process_time() - worked
         measured = asyncio.run(ask_all(index, city, records))
         engine = sa.create_engine(url)
         with engine.connect() as connection:
@@ -221,7 +222,7 @@ def measure(folder: Path, records: int, server: str) -> tuple[str, list[tuple[st
     ledger.store.close()
     told = (
         f"{records:,} records ({records * 10:,} fields), written in {filled:,.0f} s; index in {url.get_backend_name()}: "
-        f"{entries:,} entries, {profiles:,} profiles, {records / took:,.0f} records/s, {size / (records * 10):.1f} bytes a field."
+        f"{entries:,} entries, {profiles:,} profiles, {records / took:,.0f} records/s ({worked / records * 1e6:.0f} µs of processor time each, other programs used the cores too), {size / (records * 10):.1f} bytes a field."
     )
     return told, measured
 
@@ -244,7 +245,7 @@ def main() -> None:
     for question, milliseconds in measured:
         table.add_row(question, f"{milliseconds:,.0f}")
     Console(width=140).print(table)
-    head = f"{platform.machine()}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}."
+    head = f"{platform.machine()}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}; load average at the end {os.getloadavg()[0]:.1f}."
     lines = [head, "", told, "", "| question | slowest ms |", "| :-- | --: |"]
     lines += [f"| {question} | {milliseconds:,.0f} |" for question, milliseconds in measured]
     before = PAGE.read_text("utf8") if given.append and PAGE.exists() else "# Auditors' questions\n"

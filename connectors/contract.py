@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from schema.catalogue import Item, Resource
+from schema.errors import Text
 from schema.formats import is_ordered, is_prefixed, is_searchable, nearest_form
 
 MAX_VALUES = 1000
@@ -107,11 +108,10 @@ class CountRequest:
 Request = FetchRequest | SearchRequest | CountRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One record: its canonical key, its last change at the source, the values of the requested columns in their order.
 
-    NULL is None. A value that does not fit its format is `INVALID`.
+    NULL is None. A value that does not fit its format is `INVALID`. (A tuple, for batches have tens of thousands of them.)
     """
 
     key: str
@@ -157,13 +157,16 @@ def _place(row: Row) -> tuple[datetime, list[tuple[Any, ...]]]:
 class SourceError(Exception):
     """A source could not answer; the cause is for our log only.
 
-    `code` is SOURCE_UNAVAILABLE, SOURCE_TIMEOUT, SOURCE_CHANGED, SOURCE_UNSUPPORTED (the source cannot answer this exactly), or
-    SOURCE_VALUE_INVALID (a search met a record that has no place in its order).
+    `code` is SOURCE_UNAVAILABLE, SOURCE_TIMEOUT, SOURCE_CHANGED (a table or column is gone or of another type), SOURCE_REFUSED (it does
+    not let us in, or not at this), SOURCE_UNSUPPORTED (it cannot answer this exactly), or SOURCE_VALUE_INVALID (it holds what has no
+    place in a search). A `reason` is told to callers;
+    SOURCE_UNAVAILABLE without one is a connection that failed, which may be tried again.
     """
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, reason: Text | None = None) -> None:
         super().__init__(code)
         self.code = code
+        self.reason = reason
 
 
 class Connector(Protocol):
@@ -236,7 +239,8 @@ def is_text(value: str) -> bool:
 
 def askable(keys: tuple[str, ...]) -> tuple[str, ...]:
     """Each key once, without those that are no text: they are nobody's."""
-    if is_text("".join(keys)):
+    all_of_them = "".join(keys)
+    if (all_of_them.isascii() and "\0" not in all_of_them) or is_text(all_of_them):
         return tuple(dict.fromkeys(keys))
     return tuple(key for key in dict.fromkeys(keys) if is_text(key))
 

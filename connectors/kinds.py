@@ -6,10 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from connectors.contract import Connector
+from connectors.file import FileConnector
 from connectors.memory import MemoryConnector
+from connectors.rest import RestConnector
 from connectors.sql import SqlConnector
 
-KINDS: dict[str, Callable[..., Connector]] = {"sql": SqlConnector, "memory": MemoryConnector}
+KINDS: dict[str, Callable[..., Connector]] = {
+    "sql": SqlConnector,
+    "file": FileConnector,
+    "rest": RestConnector,
+    "memory": MemoryConnector,
+}
 
 
 def connect(kind: str, **settings: Any) -> Connector:

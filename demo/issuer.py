@@ -68,19 +68,22 @@ def _pem(key: Ed25519PrivateKey) -> bytes:
 
 def demo_token(
     folder: Path, issuer: str, audience: str, *, subject: str, department: str, role: str, hours: float = 12,
-    region: str = REGION, client: str = CLIENT, token: str = "",
+    region: str = REGION, client: str = CLIENT, token: str = "", entity: str = "", identifier: str = "",
 ) -> str:  # fmt: skip
-    """A token of the demo issuer under `folder`, by a name of its own unless it is given one; FileNotFoundError if the demo was never set up."""
+    """A token of the demo issuer under `folder`, by a name of its own unless it is given one; FileNotFoundError if the demo was never set up.
+
+    With `identifier` it is that of a data subject, who acts for no department.
+    """
     key = serialization.load_pem_private_key((folder / KEY_FILE).read_bytes(), None)
     kid = json.loads((folder / JWKS_FILE).read_text("utf8"))["keys"][0]["kid"]
     now = int(time.time())
+    whose = {"entity": entity, "identifier": identifier} if identifier else {"department": department, "region": region}
     claims = {
         "iss": issuer,
         "aud": audience,
         "sub": subject,
-        "department": department,
         "role": role,
-        "region": region,
+        **whose,
         "client": client,
         "iat": now,
         "exp": now + int(hours * 3600),

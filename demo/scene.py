@@ -93,6 +93,7 @@ class Scene:
         ensure_issuer(self.issuer)
         ensure_secret(self.folder / "secrets" / "cases.key")
         ensure_secret(self.folder / "secrets" / "ledger.key")
+        ensure_secret(self.folder / "secrets" / "identities.key")
         ensure_signing_key(self.folder / "secrets" / "ledger-signing.key")
 
     def build(self, catalogue: Catalogue, residents: int, seed: int, progress: Progress) -> CityReport:

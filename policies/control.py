@@ -28,7 +28,9 @@ from policies.control_values import (
     suspension_notice,
     write_notice,
 )
+from policies.corrections import Corrections
 from policies.grants import DisabledKind, Disablement, Grant, GrantState, Notice, Suspension
+from policies.reidentifications import Reidentifications
 from policies.rules import Rules
 
 __all__ = ["Changes", "Control", "ControlConflict", "ControlUnavailable", "Operation"]
@@ -68,6 +70,8 @@ class Control:
 
     def __init__(self, url: str | sa.URL) -> None:
         self._database = Database(url)
+        self.corrections = Corrections(self._database)
+        self.reidentifications = Reidentifications(self._database)
 
     def open(self) -> None:
         """Create or migrate the tables."""
@@ -237,12 +241,13 @@ class Control:
         """Who is disabled, the latest first."""
         return await self._database.read(_read_disablements)
 
-    # -- what the supervising authority was told -----------------------------------------------------------------
+    # -- what departments were told ------------------------------------------------------------------------------
 
-    async def notices(self, after: int = 0, limit: int = 100) -> tuple[Notice, ...]:
-        """What was told after the notice numbered `after`, in its order, at most `limit`."""
+    async def notices(self, after: int = 0, limit: int = 100, to: Sequence[str] = ("",)) -> tuple[Notice, ...]:
+        """What these departments ("" is the supervising one) were told after the notice numbered `after`, in its order, at most `limit`."""
         n = tables.notices.c
-        asked = sa.select(tables.notices).where(n.number > after).order_by(n.number).limit(max(0, limit))
+        fits = sa.select(tables.notices).where(n.department.in_(to), n.number > after)
+        asked = fits.order_by(n.number).limit(max(0, limit))
         return await self._database.read(lambda connection: tuple(map(notice_of, connection.execute(asked))))
 
     async def told(self, references: Iterable[str]) -> Mapping[str, Notice]:

@@ -21,6 +21,7 @@ from policies.grants import (
     GrantStep,
     Notice,
     NoticeKind,
+    NoticeUse,
     Suspension,
 )
 from policies.rules import BasisRow, Rules, RuleText, ShareRow
@@ -137,16 +138,24 @@ def disablement_of(row: Any) -> Disablement:
 
 
 def write_notice(connection: sa.Connection, notice: Notice, reference: str) -> None:
-    """Tell the supervising authority of what `reference` names."""
+    """Tell a department of what `reference` names."""
     connection.execute(
         sa.insert(notices).values(
-            at=notice.at, kind=notice.kind.value, en=notice.text.en, zh=notice.text.zh, reference=reference
+            at=notice.at,
+            kind=notice.kind.value,
+            en=notice.text.en,
+            zh=notice.text.zh,
+            reference=reference,
+            department=notice.department,
+            uses=[[use.operation, use.case, use.at, [*use.outcomes]] for use in notice.uses] or None,
         )
     )
 
 
 def notice_of(row: Any) -> Notice:
-    return Notice(row.number, row.at, NoticeKind(row.kind), Text(row.en, row.zh), row.reference)
+    uses = tuple(NoticeUse(operation, case, at, tuple(outcomes)) for operation, case, at, outcomes in row.uses or ())
+    text = Text(row.en, row.zh)
+    return Notice(row.number, row.at, NoticeKind(row.kind), text, row.reference, row.department, uses)
 
 
 def suspension_notice(one: Suspension) -> Notice:

@@ -138,7 +138,7 @@ class Disablement:
 
 
 class NoticeKind(StrEnum):
-    """What the supervising authority was told of."""
+    """What a department was told of: the supervising one of all but CORRECTED."""
 
     SUSPENDED = "SUSPENDED"
     LIFTED = "LIFTED"
@@ -147,14 +147,31 @@ class NoticeKind(StrEnum):
     """A NOT_SHARED item was granted by agreement: filed with the authority (备案, Hunan ch. 3)."""
     RULES = "RULES"
     """A rule file was put in force, replaced or taken out."""
+    CORRECTED = "CORRECTED"
+    """A department was shown a value that its provider has found wrong (Changsha 32)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeUse:
+    """Where a wrong value was used: an operation, its case (empty for none), when (Unix microseconds), and how it was shown."""
+
+    operation: str
+    case: str
+    at: int
+    outcomes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What the supervising authority was told, when, about which grant, suspension or rule file (Hunan ch. 3). `number` counts from 1, 0 before it is told."""
+    """What a department was told, when, about which grant, suspension, rule file or correction (Hunan ch. 3, Changsha 32).
+
+    `number` counts from 1, 0 before it is told. `department` is empty for the supervising one; `uses` are those of a wrong value.
+    """
 
     number: int
     at: int
     kind: NoticeKind
     text: Text
     reference: str
+    department: str = ""
+    uses: tuple[NoticeUse, ...] = ()

@@ -20,6 +20,9 @@ from typing import Any
 import httpx
 import jwt
 
+from schema.catalogue import ItemType
+from schema.identifiers import PARSERS, IdentifierError
+
 _ALGORITHMS = ("EdDSA", "ES256", "RS256", "PS256")
 _MAX_TOKEN = 8192
 _MAX_CACHED = 4096
@@ -37,13 +40,19 @@ class Role(StrEnum):
     DEVELOPER = "developer"
     OFFICER = "officer"
     AUDITOR = "auditor"
+    CITIZEN = "citizen"
+    """A data subject (数据主体), who reads what was disclosed of the own person and nothing else (Hunan, ch. 5)."""
+
+
+STAFF = (Role.CLERK, Role.DEVELOPER, Role.OFFICER, Role.AUDITOR)
+"""The roles of those who act for a department: no rule names a data subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """One person acting for one department in one role, through one client, until the token expires (Unix seconds).
 
-    `token` names the token: its `jti`, else a digest of its text.
+    `token` names the token: its `jti`, else a digest of its text. A citizen acts for no department, but is somebody: entity and identifier.
     """
 
     subject: str
@@ -53,6 +62,7 @@ class Identity:
     client: str
     expires: float
     token: str = ""
+    data_subject: tuple[str, str] | None = None
 
 
 class Unauthenticated(Exception):
@@ -120,11 +130,15 @@ class Verifier:
     Verified tokens are remembered by their whole text for a while, so that a signature is not checked at each request.
     """
 
-    def __init__(self, issuer: str, audience: str, keys: Keys, departments: Collection[str]) -> None:
+    def __init__(
+        self, issuer: str, audience: str, keys: Keys, departments: Collection[str], entities: Mapping[str, ItemType]
+    ) -> None:
+        """`entities` are those whose identifiers a citizen may have, by name."""
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
         self._departments = frozenset(departments)
+        self._entities = entities
         self._verified: dict[str, tuple[Identity, float]] = {}
 
     def remembered(self, authorization: str | None) -> Identity | None:
@@ -177,15 +191,27 @@ class Verifier:
         expires = claims["exp"]
         if type(expires) not in (int, float) or expires > _MAX_EXPIRY:
             raise Unauthenticated("claim exp")
-        department = text("department")
-        if department not in self._departments:
-            raise Unauthenticated("unknown department")
         try:
             role = Role(text("role"))
         except ValueError:
             raise Unauthenticated("unknown role") from None
         token = text("jti") if "jti" in claims else hashlib.sha256(written.encode()).hexdigest()[:32]
+        if role is Role.CITIZEN:
+            if "department" in claims:
+                raise Unauthenticated("a citizen of a department")
+            somebody = self._somebody(text("entity"), text("identifier"))
+            return Identity(text("sub"), "", role, "", text("client"), float(expires), token, somebody)
+        department = text("department")
+        if department not in self._departments:
+            raise Unauthenticated("unknown department")
         return Identity(text("sub"), department, role, text("region"), text("client"), float(expires), token)
+
+    def _somebody(self, entity: str, identifier: str) -> tuple[str, str]:
+        """Entity and normalised identifier of a citizen; `Unauthenticated` unless there are such ones."""
+        try:
+            return entity, PARSERS[self._entities[entity]](identifier)
+        except (KeyError, IdentifierError):
+            raise Unauthenticated("claim entity or identifier") from None
 
 
 def _token(authorization: str | None) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from policies.decision import Act
-from policies.identity import Role
+from policies.identity import STAFF
 from policies.rules import (
     ANY,
     CHANNELS,
@@ -113,7 +113,10 @@ def _lint_share(
 
 def _columns(catalogue: Catalogue) -> Iterable[tuple[str, Callable[[str], bool], str, str]]:
     """Each column of a share row with what its words must be, the code for another word, and a hint."""
-    roles = {*(role.value for role in Role), *(name for link in ROLE_LINKS for name in link)}
+    roles = {
+        *(role.value for role in STAFF),
+        *(name for link in ROLE_LINKS for name in link),
+    }
     names = "see docs/catalogue.md for the names"
     yield "eft", {"allow", "deny"}.__contains__, "POL101", "allow or deny"
     yield "dept", lambda word: word == ANY or word in catalogue.departments, "POL109", names

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from policies.control import Changes, Control, ControlUnavailable
-from policies.decision import Decision
 from policies.grants import DisabledKind, Grant, GrantState
 from policies.identity import Identity
 from policies.lint import RuleError
 from policies.reasons import while_suspended, without_agreement
 from policies.rules import Rules, rules_of_grant, rules_of_suspension
 from policies.snapshot import Snapshot
+from schema.catalogue import Catalogue
 
 _LOG = logging.getLogger("onesource.policy")
 POLL_SECONDS = 0.25
@@ -30,19 +30,24 @@ class PolicyUnavailable(Exception):
 
 
 class Policy:
-    """Holds the snapshot in force. `lease` is how long, in seconds, a version counts as confirmed."""
+    """Holds the snapshot in force. `lease` is how long, in seconds, a version counts as confirmed.
 
-    def __init__(self, base: Snapshot, control: Control, lease: float) -> None:
+    `keep` returns when a version is durable where it can be decided by again; none is in force before.
+    """
+
+    def __init__(
+        self, base: Snapshot, control: Control, lease: float, keep: Callable[[Snapshot], None] = lambda _: None
+    ) -> None:
         self._base = base
         self._control = control
         self._lease = lease
+        self._keep = keep
         self._snapshot = base
         self._sequence = -1
         self._confirmed = float("-inf")
         self._disabled: frozenset[tuple[DisabledKind, str, str]] = frozenset()
         self._suspended: frozenset[str] = frozenset()
         self._grants: dict[str, Grant] = {}
-        self._waiting: dict[str, Mapping[tuple[str, str], Decision]] = {}
         self._refreshing = asyncio.Lock()
         self._polling: asyncio.Task[None] | None = None
 
@@ -99,7 +104,7 @@ class Policy:
                     after = self._sequence if 0 < self._sequence < number else 0
                     await self._apply(await self._control.changes(after), whole=after == 0)
             except ControlUnavailable:
-                raise PolicyUnavailable from None
+                raise PolicyUnavailable("the control database cannot be read") from None
             self._confirmed = asked
 
     async def _poll(self) -> None:
@@ -108,9 +113,9 @@ class Policy:
             try:
                 await self.refresh()
                 failing = False
-            except PolicyUnavailable:
+            except PolicyUnavailable as error:
                 if not failing:
-                    _LOG.error("the control database cannot be read: everything is denied until it can")
+                    _LOG.error("%s: everything is denied until it can", error)
                 failing = True
             except Exception as error:  # whatever it is, the lease runs out, and this goes on trying
                 _LOG.error("the policy cannot be brought up to date: %s", type(error).__name__)
@@ -123,23 +128,29 @@ class Policy:
         known = self._snapshot.groups()
         groups = {name: Rules() for name in known if whole and name.startswith("GRANT/")}
         if whole:
-            self._grants, self._waiting = {}, {}
+            self._grants = {}
         self._grants |= {grant.id: grant for grant in changes.grants}
         turned = {grant.id for grant in changes.grants} | (suspended ^ self._suspended)
         for grant in (self._grants[name] for name in turned if name in self._grants):
-            groups[f"GRANT/{grant.id}"] = Rules() if grant.id in suspended else rules_of_grant(catalogue, grant)
-            self._waiting[grant.id] = _waiting(grant, grant.id in suspended)
+            groups[f"GRANT/{grant.id}"] = _of_grant(catalogue, grant, grant.id in suspended)
         open_ones = {f"SUSPENSION/{one.id}": rules_of_suspension(catalogue, one) for one in changes.suspensions}
         groups |= {name: Rules() for name in known if name.startswith("SUSPENSION/") and name not in open_ones}
         groups |= {name: rules for name, rules in open_ones.items() if whole or name not in known}
         if changes.rules or whole:
             groups |= await self._files()
-        self._waiting = {name: reasons for name, reasons in self._waiting.items() if reasons}
-        waiting = {use: reason for reasons in self._waiting.values() for use, reason in reasons.items()}
-        snapshot = await asyncio.to_thread(_changed, self._snapshot, groups, changes.sequence, waiting)
+        snapshot = await asyncio.to_thread(_changed, self._snapshot, groups, changes.sequence)
+        await self._kept(snapshot)
         self._disabled = frozenset((one.kind, one.name, one.department) for one in changes.disablements)
         self._snapshot, self._suspended, self._sequence = snapshot, suspended, changes.sequence
         _LOG.info("policy %s is in force", snapshot.version)
+
+    async def _kept(self, snapshot: Snapshot) -> None:
+        """Return when the version is kept for those who will ask what it said; PolicyUnavailable, now and not at the end of the lease, if it cannot be."""
+        try:
+            await asyncio.to_thread(self._keep, snapshot)
+        except Exception as error:  # whatever the archive stands on: what nobody could decide again must not decide
+            self._confirmed = float("-inf")
+            raise PolicyUnavailable(f"policy {snapshot.version} cannot be kept: {type(error).__name__}") from None
 
     async def _files(self) -> Mapping[str, Rules]:
         """The groups of the rule files, with those that are gone as empty ones."""
@@ -148,23 +159,23 @@ class Policy:
         return {**files, **{name: Rules() for name in gone}}
 
 
-def _waiting(grant: Grant, suspended: bool) -> Mapping[tuple[str, str], Decision]:
-    """Why a grant allows nothing now, for each of its items; nothing of one that allows, or has ended."""
-    if grant.state is not GrantState.GRANTED or (grant.active and not suspended):
-        return {}
+def _of_grant(catalogue: Catalogue, grant: Grant, suspended: bool) -> Rules:
+    """The rows of a grant, or why it allows nothing now, for each of its items; neither of one that has ended."""
+    if grant.active and not suspended:
+        return rules_of_grant(catalogue, grant)
+    if grant.state is not GrantState.GRANTED:
+        return Rules()
     reason = while_suspended(grant.id) if suspended else without_agreement(grant.id)
-    return {(grant.department, item.coordinate): reason for item in grant.granted}
+    return Rules(waiting={(grant.department, item.coordinate): reason for item in grant.granted})
 
 
-def _changed(
-    snapshot: Snapshot, groups: Mapping[str, Rules], sequence: int, waiting: Mapping[tuple[str, str], Decision]
-) -> Snapshot:
+def _changed(snapshot: Snapshot, groups: Mapping[str, Rules], sequence: int) -> Snapshot:
     """The snapshot with these groups; one that is not sound is left out if it only allows."""
     try:
-        return snapshot.with_changes(groups, sequence, waiting)
+        return snapshot.with_changes(groups, sequence)
     except RuleError:
         sound = {name: _sound(snapshot, name, rules) for name, rules in groups.items()}
-        return snapshot.with_changes(sound, sequence, waiting)
+        return snapshot.with_changes(sound, sequence)
 
 
 def _sound(snapshot: Snapshot, name: str, rules: Rules) -> Rules:

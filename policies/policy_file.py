@@ -7,8 +7,9 @@ as the policy did that was written, masks included, whatever the catalogue is by
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from policies.control_values import rules_columns, rules_of
 from policies.lint import RuleError
-from policies.rules import BasisRow, Rules, ShareRow, rules_from
+from policies.parts import waiting_columns, waiting_of
+from policies.rules import BasisRow, Rules, ShareRow
 from policies.snapshot import Snapshot
 from schema.catalogue import Catalogue
 
@@ -59,12 +61,14 @@ def write_policy(file: Path, snapshot: Snapshot) -> int:
 def _lines(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     yield {"kind": "policy", "format": FORMAT, "version": snapshot.version, "sequence": snapshot.sequence}
     yield {"kind": "catalogue", "catalogue": _plain(snapshot.catalogue)}
-    for group, rules in {"": rules_from(snapshot.catalogue), **snapshot.groups()}.items():
+    for group, rules in {"": snapshot.base_rules, **snapshot.groups()}.items():
         written = rules_columns(rules)
         for text in written["texts"]:
             yield {"kind": "text", "group": group, **text}
         for kind, *values in written["rows"]:
             yield {"kind": kind, "group": group, **dict(zip(_COLUMNS[kind], values, strict=True))}
+        for reason in waiting_columns(rules):
+            yield {"kind": "waiting", "group": group, "reason": reason}
 
 
 def _plain(value: Any) -> Any:
@@ -86,17 +90,19 @@ def read_policy(file: Path) -> PolicyFile:
     header = lines[0]
     if header.get("kind") != "policy" or header.get("format") != FORMAT:
         raise PolicyFileError(f"{file}:1 no exported policy of format {FORMAT}")
-    groups: dict[str, dict[str, list[Any]]] = {"": {"rows": [], "texts": []}}
+    groups: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     try:
         catalogue = TypeAdapter(Catalogue).validate_python(lines[1]["catalogue"])
         for line in lines[2:]:
-            kind, group = line.pop("kind"), groups.setdefault(line.pop("group"), {"rows": [], "texts": []})
+            kind, group = line.pop("kind"), groups[line.pop("group")]
             if kind == "text":
                 group["texts"].append(line)
+            elif kind == "waiting":
+                group["waiting"].append(line["reason"])
             else:
                 group["rows"].append([kind, *(line[column] for column in _COLUMNS[kind])])
         rules = {name: _rules(group) for name, group in groups.items()}
-        snapshot = Snapshot(catalogue, rules.pop(""))
+        snapshot = Snapshot(catalogue, rules.pop("", Rules()))
         snapshot = snapshot.with_changes(rules, header["sequence"]) if header["sequence"] or rules else snapshot
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         wrong = error.problems[0] if isinstance(error, RuleError) else type(error).__name__
@@ -105,7 +111,8 @@ def read_policy(file: Path) -> PolicyFile:
 
 
 def _rules(group: Mapping[str, list[Any]]) -> Rules:
-    return rules_of(SimpleNamespace(rows=group["rows"], texts=group["texts"]))
+    read = rules_of(SimpleNamespace(rows=group["rows"], texts=group["texts"]))
+    return replace(read, waiting=waiting_of(group["waiting"]))
 
 
 def _whole(file: Path) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from policies.decision import Act, Decision, NextStep, Use
@@ -13,7 +13,8 @@ from schema.errors import Text
 
 class _Snapshot(Protocol):
     catalogue: Catalogue
-    waiting: Mapping[tuple[str, str], Decision]
+
+    def waiting(self, department: str, coordinate: str) -> Decision | None: ...
 
     def anybody_may(self, coordinate: str) -> bool: ...
 
@@ -101,7 +102,7 @@ def _share_class(asking: Asking, use: Use) -> ShareClass:
 
 
 def _refused_by_class(asking: Asking, use: Use) -> Decision:
-    if waiting := asking.snapshot.waiting.get((asking.department, use.coordinate)):
+    if waiting := asking.snapshot.waiting(asking.department, use.coordinate):
         return waiting
     share = asking.snapshot.catalogue.item(use.coordinate).share
     if share.share_class is ShareClass.NOT_SHARED:

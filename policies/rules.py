@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from policies.decision import Act, Obligation, Rows
+from policies.decision import Act, Decision, Obligation, Rows
 from policies.grants import Grant, Suspension
 from schema.catalogue import (
     PURPOSE_TITLES,
@@ -86,11 +86,15 @@ class RuleText:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Rows with their texts: the content of one group, or of all of them."""
+    """Rows with their texts: the content of one group, or of all of them.
+
+    `waiting` are the reasons of a grant that allows nothing now, by department and coordinate.
+    """
 
     share: tuple[ShareRow, ...] = ()
     basis: tuple[BasisRow, ...] = ()
     texts: Mapping[str, RuleText] = field(default_factory=dict)
+    waiting: Mapping[tuple[str, str], Decision] = field(default_factory=dict)
 
 
 def service_basis(code: str) -> str:

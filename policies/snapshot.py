@@ -7,7 +7,6 @@ is denied before Casbin, because an enforcer without rows matches blanks; an all
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,23 +14,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import casbin
 
 from policies.decision import BEGINNING, END, PLAIN_ACTS, Act, Decision, Mask, NextStep, Obligation, Rows, Use
 from policies.lint import lint_group, lint_ids, lint_rules, lint_whole
+from policies.parts import MODELS, NO_GROUPS, Models, base_digest, digest_of, group_part, version_name
 from policies.reasons import MASKED, refused_by_basis, refused_by_share
-from policies.rules import ANY, ROLE_LINKS, BasisRow, Rules, RuleText, ShareRow, text_key
+from policies.rules import ANY, BasisRow, Rules, RuleText, ShareRow, text_key
 from schema.catalogue import Catalogue, Purpose
 
-_HERE = Path(__file__).parent
 _MAX_CALLERS = 4_096
 _MAX_REMEMBERED = 50_000
 _SERIALS = count()
 Index = Mapping[str, Mapping[str, Mapping[str, tuple[ShareRow, ...]]]]
 """Rows by object, then department, then purpose."""
+_Waiting = Mapping[tuple[str, str], Mapping[str, Decision]]
+"""Why grants allow nothing now: reasons by department and coordinate, then by group."""
 
 
 def utc_text(at: float) -> str:
@@ -48,17 +48,17 @@ def _moment(time: str) -> float:
 class Snapshot:
     """All decisions of one policy version.
 
-    `version` names it in the ledger: the rules' digest and the number of the last change. `serial` is of this object alone, in this process: a
-    control database that was restored gives a number anew, with other content.
+    `version` names it in the ledger, and binds all that it decides by (`policies.parts`). `serial` is of this object alone, in this process.
     """
 
-    def __init__(self, catalogue: Catalogue, rules: Rules) -> None:
+    def __init__(self, catalogue: Catalogue, rules: Rules, models: Models = MODELS) -> None:
         """The catalogue's own rules; RuleError if they are not sound."""
         lint_whole(rules)
         lint_rules(rules, catalogue)
-        self.catalogue = catalogue
-        self.digest = _digest(catalogue, rules)
+        self.catalogue, self.base_rules, self.models = catalogue, rules, models
+        self.digest, self.tree = base_digest(catalogue, rules, models), NO_GROUPS
         self.sequence, self.serial = 0, next(_SERIALS)
+        self.version = version_name(self.digest, 0, NO_GROUPS.digest)
         self._base_texts, self._texts = rules.texts, dict[str, RuleText]()
         self._base_index: Index = _indexed({}, rules.share)
         self._index: Index = {}
@@ -66,20 +66,12 @@ class Snapshot:
         for row in rules.basis:
             self._needs[row.basis, row.object].append(row)
         self._groups: dict[str, Rules] = {}
-        self.waiting: Mapping[tuple[str, str], Decision] = {}
-        self._enforcers = _Enforcers()
+        self._waiting: _Waiting = {}
+        self._enforcers = _Enforcers(models)
         self._callers: dict[tuple[str, ...], Caller] = {}
 
-    @property
-    def version(self) -> str:
-        return f"{self.digest}.{self.sequence}"
-
-    def with_changes(
-        self, groups: Mapping[str, Rules], sequence: int, waiting: Mapping[tuple[str, str], Decision] | None = None
-    ) -> Snapshot:
-        """The snapshot in which these groups of rows (a grant's, a suspension's, a rule file's) are replaced; one without rows is gone.
-
-        `waiting` replaces the reasons of grants that allow nothing now, by department and coordinate.
+    def with_changes(self, groups: Mapping[str, Rules], sequence: int) -> Snapshot:
+        """The snapshot in which these groups (a grant's, a suspension's, a rule file's) are replaced; an empty one is gone.
 
         RuleError if a group is not sound; then this snapshot stays as it is. What it takes grows with the groups, not with the catalogue's rules:
         those are shared.
@@ -88,26 +80,34 @@ class Snapshot:
             lint_rules(group, self.catalogue)
             lint_group(group)
         new = object.__new__(Snapshot)
-        new.catalogue, new.digest, new.sequence, new.serial = self.catalogue, self.digest, sequence, next(_SERIALS)
+        new.catalogue, new.base_rules, new.models = self.catalogue, self.base_rules, self.models
+        new.digest, new.sequence, new.serial = self.digest, sequence, next(_SERIALS)
         new._needs, new._enforcers, new._callers = self._needs, self._enforcers, {}
-        new.waiting = self.waiting if waiting is None else waiting
         new._base_texts, new._base_index = self._base_texts, self._base_index
         new._texts, new._groups = dict(self._texts), dict(self._groups)
-        gone: set[ShareRow] = set()
-        for name in groups:
-            if old := new._groups.pop(name, None):
-                gone.update(old.share)
-                for rid in old.texts:
-                    new._texts.pop(rid, None)
+        before = {name: old for name in groups if (old := new._groups.pop(name, None))}
+        for old in before.values():
+            for rid in old.texts:
+                new._texts.pop(rid, None)
+        digests = dict.fromkeys(groups, "")
         for name, group in groups.items():
-            if group.share:
+            if group.share or group.waiting:
                 lint_ids(group, new._base_texts)
                 lint_ids(group, new._texts)
                 new._groups[name] = group
                 new._texts.update(group.texts)
-        index = _without(self._index, gone)
+                digests[name] = digest_of(group_part(name, group))
+        index = _without(self._index, {row for old in before.values() for row in old.share})
         new._index = _indexed(index, [row for group in groups.values() for row in group.share])
+        new._waiting = _awaited(self._waiting, before, groups)
+        new.tree = self.tree.grown(digests)
+        new.version = version_name(new.digest, sequence, new.tree.digest)
         return new
+
+    def waiting(self, department: str, coordinate: str) -> Decision | None:
+        """Why a grant of this department for this item allows nothing now; of several grants that of the first by name."""
+        reasons = self._waiting.get((department, coordinate))
+        return reasons[min(reasons)] if reasons else None
 
     def caller(self, department: str, role: str, channel: str, purpose: Purpose, basis: str) -> Caller:
         """Who decides for callers that are alike in all of this."""
@@ -285,17 +285,23 @@ class _Enforcer(casbin.Enforcer):  # type: ignore[misc]
 class _Enforcers(threading.local):
     """The two Casbin enforcers, a pair for each thread: rows are put in for one question, and must not be another thread's."""
 
-    def __init__(self) -> None:
-        self._share = _Enforcer(str(_HERE / "share.conf"))
-        for role, parent in ROLE_LINKS:
+    def __init__(self, models: Models) -> None:
+        self._share = _Enforcer(_model(models.share))
+        for role, parent in models.roles:
             self._share.add_grouping_policy(role, parent)
-        self._basis = _Enforcer(str(_HERE / "basis.conf"))
+        self._basis = _Enforcer(_model(models.basis))
 
     def share(self, rows: Sequence[ShareRow], request: tuple[str, ...]) -> tuple[bool, str]:
         return _enforce(self._share, rows, request)
 
     def basis(self, rows: Sequence[BasisRow], request: tuple[str, ...]) -> tuple[bool, str]:
         return _enforce(self._basis, rows, request)
+
+
+def _model(text: str) -> casbin.Model:
+    model = casbin.Model()
+    model.load_model_from_text(text)
+    return model
 
 
 def _enforce(enforcer: casbin.Enforcer, rows: Sequence[Any], request: tuple[str, ...]) -> tuple[bool, str]:
@@ -347,13 +353,15 @@ def _without(index: Index, gone: set[ShareRow]) -> Index:
     return new
 
 
-def _digest(catalogue: Catalogue, rules: Rules) -> str:
-    digest = hashlib.sha256(catalogue.version.encode())
-    for rows in (rules.share, rules.basis):
-        digest.update("\n".join(map("\x1f".join, rows)).encode())
-    for text in rules.texts.values():
-        said = (text.rid, text.article, text.reason.en, text.reason.zh, repr(text.obligations))
-        digest.update("\x1f".join(said).encode())
-    for model in ("share.conf", "basis.conf"):
-        digest.update((_HERE / model).read_bytes())
-    return digest.hexdigest()[:16]
+def _awaited(waiting: _Waiting, before: Mapping[str, Rules], after: Mapping[str, Rules]) -> _Waiting:
+    """The reasons with those of these groups replaced."""
+    if not any(one.waiting for groups in (before, after) for one in groups.values()):
+        return waiting
+    new = {use: dict(reasons) for use, reasons in waiting.items()}
+    for name, group in before.items():
+        for use in group.waiting:
+            del new[use][name]
+    for name, group in after.items():
+        for use, reason in group.waiting.items():
+            new.setdefault(use, {})[name] = reason
+    return {use: reasons for use, reasons in new.items() if reasons}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from dataclasses import fields as fields_of_class
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import orjson
 import strawberry
 from strawberry.types import Info
 
 from audit.index import Answer, Progress
 from audit.questions import Disclosure, Place, Question
-from audit.statistics import Activity, Patterns, Use, is_shown, patterns_of, uses_of
+from audit.statistics import Activity, Age, Patterns, Use, ages_of, is_shown, patterns_of, uses_of
 from policies.cases import MAX_NUMBER
 from policies.identity import Role
 from resolvers.audit_types import (
@@ -24,21 +28,25 @@ from resolvers.audit_types import (
     DisclosureView,
     EdgeView,
     FilterInput,
+    FreshnessView,
     LineView,
     PatternsView,
     RepeatView,
     StatisticsView,
 )
+from resolvers.cursors import CursorInvalid, Cursors
 from resolvers.disclose import Act
 from resolvers.line import Context
+from schema.catalogue import Resource
 from schema.connections import PageInfo
 from schema.errors import FieldFault, Text
 from schema.formats import CHINA
 from schema.identifiers import PARSERS, IdentifierError
 
-_CURSOR = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 _MOST, _USUAL = 500, 50
+_LONGEST = 200
+"""Characters that a frame keeps of what a question names."""
 
 
 _Month = Annotated[str, strawberry.argument(description="月份, such as 2026-11, in China's time.")]
@@ -60,14 +68,21 @@ class AuditQueries:
     ) -> ConnectionView | None:
         context, wanted = _auditors(info), filter or FilterInput()
         asked = _identified(context, wanted.data_subject) if wanted.data_subject else None
-        question = _question(wanted, context.line.recorder.hashes.of(*asked) if asked else "", after)
+        question = _question(wanted, context.line.recorder.hashes.of(*asked) if asked else "")
         if first is None and (question.since is None or question.until is None):
             raise FieldFault("RANGE_UNBOUNDED")
         if first is not None and not 1 <= first <= _MOST:
             raise FieldFault("PAGE_INVALID", Text("`first` is not from 1 to 500", "first 应在 1 至 500 之间"))
-        case = (wanted.case or "")[:MAX_NUMBER]
-        context.note(Act("disclosures", "AuditLine", case, subjects=(asked,) if asked else ()))
-        return _connection(await context.line.index.ask(question, first or _USUAL), after)
+        told = _asked(
+            "disclosures", asdict(question), subject=question.subject, department=question.department,
+            case=question.case, dataSubject=question.entity,
+        )  # fmt: skip
+        bound_to = (context.identity.subject, context.identity.department, told["field"], told["digest"])
+        before = _place(context.line.cursors, after, bound_to) if after is not None else None
+        case = question.case[:MAX_NUMBER]
+        context.note(Act("disclosures", "AuditLine", case, subjects=(asked,) if asked else (), asked=told))
+        answer = await context.line.index.ask(replace(question, before=before), first or _USUAL)
+        return _connection(answer, after, lambda place: context.line.cursors.seal((place.at, place.entry), bound_to))
 
     @strawberry.field(description="异常线索: users of a month that stand out, and how. For auditors.")
     async def audit_patterns(
@@ -80,10 +95,12 @@ class AuditQueries:
         context, number = _auditors(info), _month(month)
         if not 1 <= first <= _MOST:
             raise FieldFault("PAGE_INVALID", Text("`first` is not from 1 to 500", "first 应在 1 至 500 之间"))
-        context.note(Act("auditPatterns", "AuditLine"))
+        named = {"month": month, "department": department or ""}
+        context.note(Act("auditPatterns", "AuditLine", asked=_asked("auditPatterns", named, **named)))
         found, progress = await context.line.index.read(
             lambda connection, ledger: patterns_of(connection, ledger, number, department or "", first)
         )
+        _not_removed(month, progress)
         return _patterns(month, found, progress)
 
     @strawberry.field(description="共享使用统计: shares, uses and refusals of a month by department. For auditors.")
@@ -91,12 +108,20 @@ class AuditQueries:
         self, info: Info[Context, None], month: _Month, department: _Department = None
     ) -> StatisticsView | None:
         context, number = _auditors(info), _month(month)
-        context.note(Act("auditStatistics", "AuditLine"))
-        uses, progress = await context.line.index.read(lambda connection, _: uses_of(connection, number))
-        providers = {name: one.department for name, one in context.snapshot.catalogue.resources.items()}
-        told = [one for one in _departments(uses, providers) if department in (None, one.department)]
+        named = {"month": month, "department": department or ""}
+        context.note(Act("auditStatistics", "AuditLine", asked=_asked("auditStatistics", named, **named)))
+        (uses, ages), progress = await context.line.index.read(
+            lambda connection, _: (uses_of(connection, number), ages_of(connection, number))
+        )
+        resources = context.snapshot.catalogue.resources
+        _not_removed(month, progress)
+        told = [one for one in _departments(uses, ages, resources) if department in (None, one.department)]
         return StatisticsView(
-            month=month, departments=told, indexed_through=progress.indexed, recorded_through=progress.recorded
+            month=month,
+            departments=told,
+            indexed_through=progress.indexed,
+            recorded_through=progress.recorded,
+            removed_through=progress.removed or None,
         )
 
 
@@ -107,8 +132,24 @@ def _auditors(info: Info[Context, None]) -> Context:
     return info.context
 
 
-def _question(wanted: FilterInput, entity: str, after: str | None) -> Question:
-    """The question of a filter. FieldFault RANGE_INVALID, PAGE_INVALID, VARIABLES_INVALID."""
+def _asked(field: str, question: Mapping[str, Any], **named: str) -> dict[str, str]:
+    """What a frame keeps of a question: a digest of all that it asks for, and what it names."""
+    given = {name: value for name, value in question.items() if value not in ("", None, False)}
+    digest = hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    return {"field": field, "digest": digest} | {name: value[:_LONGEST] for name, value in named.items() if value}
+
+
+def _place(cursors: Cursors, after: str, bound_to: Sequence[str]) -> Place:
+    """Where the page before ended. FieldFault PAGE_INVALID."""
+    try:
+        at, entry = cursors.place(after, bound_to)
+    except (CursorInvalid, ValueError):
+        raise FieldFault("PAGE_INVALID", Text("`after` is no cursor of this question", "游标与本次查询不符")) from None
+    return Place(at, entry)
+
+
+def _question(wanted: FilterInput, entity: str) -> Question:
+    """The question of a filter. FieldFault RANGE_INVALID, VARIABLES_INVALID."""
     resource, item = wanted.resource or "", ""
     if wanted.item:
         of_item, _, item = wanted.item.partition(".")
@@ -118,15 +159,12 @@ def _question(wanted: FilterInput, entity: str, after: str | None) -> Question:
     since, until = _moment(wanted.since), _moment(wanted.until)
     if since is not None and until is not None and since >= until:
         raise FieldFault("RANGE_INVALID", Text("`since` is not before `until`", "起始时间不早于截止时间"))
-    place = _CURSOR.fullmatch(after) if after is not None else None
-    if after is not None and place is None:
-        raise FieldFault("PAGE_INVALID", Text("`after` is none of our cursors", "游标无效"))
     same = ("subject", "department", "client", "purpose", "case", "scenario", "outcome", "grant")
+    texts: dict[str, Any] = {name: getattr(wanted, name) or "" for name in same}
     return Question(
         entity=entity, since=since, until=until, resource=resource, item=item, rule=wanted.rule_id or "",
         outside_hours=wanted.outside_hours, used_only=wanted.used_only,
-        before=Place(int(place[1]), int(place[2])) if place else None,
-        **{name: getattr(wanted, name) or "" for name in same},
+        **texts,
     )  # fmt: skip
 
 
@@ -145,19 +183,31 @@ def _month(given: str) -> int:
     return int(found[1]) * 100 + int(found[2])
 
 
+def _not_removed(month: str, progress: Progress) -> None:
+    """FieldFault MONTH_REMOVED for a month whose records are gone: that it counts nothing would be no answer."""
+    if month <= progress.removed:
+        raise FieldFault("MONTH_REMOVED")
+
+
 def _time(at: int) -> datetime:
     return datetime.fromtimestamp(at / 1_000_000, CHINA)
 
 
-def _connection(answer: Answer, after: str | None) -> ConnectionView:
-    edges = [EdgeView(cursor=f"{one.place.at}.{one.place.entry}", node=_view(one)) for one in answer.records]
+def _connection(answer: Answer, after: str | None, cursor: Callable[[Place], str]) -> ConnectionView:
+    edges = [EdgeView(cursor=cursor(one.place), node=_view(one)) for one in answer.records]
     info = PageInfo(
         has_next_page=answer.end is not None,
         has_previous_page=after is not None,
         start_cursor=edges[0].cursor if edges else None,
         end_cursor=edges[-1].cursor if edges else None,
     )
-    return ConnectionView(edges=edges, page_info=info, indexed_through=answer.indexed, recorded_through=answer.recorded)
+    return ConnectionView(
+        edges=edges,
+        page_info=info,
+        indexed_through=answer.indexed,
+        recorded_through=answer.recorded,
+        removed_through=answer.removed or None,
+    )
 
 
 def _view(one: Disclosure) -> DisclosureView:
@@ -216,22 +266,23 @@ def _patterns(month: str, found: Patterns, progress: Progress) -> PatternsView:
         ],
         indexed_through=progress.indexed,
         recorded_through=progress.recorded,
+        removed_through=progress.removed or None,
     )
 
 
-def _departments(uses: list[Use], providers: dict[str, str]) -> list[DepartmentView]:
+def _departments(uses: list[Use], ages: Mapping[str, Age], resources: Mapping[str, Resource]) -> list[DepartmentView]:
     """A row for each department that used data or whose data was used; a resource that is gone from the catalogue has no provider."""
     rows: dict[str, dict[str, Any]] = {}
 
     def row(department: str) -> dict[str, Any]:
         counts = ("records", "users", "used", "refused", "failed", "shared", "withheld")
-        return rows.setdefault(department, {"department": department} | dict.fromkeys(counts, 0))
+        return rows.setdefault(department, {"department": department, "freshness": []} | dict.fromkeys(counts, 0))
 
     for use in uses:
         mine = row(use.department)
         mine["records"], mine["users"] = use.records, use.users
         for (resource, outcome), fields in use.fields.items():
-            provider = providers.get(resource)
+            provider = resources[resource].department if resource in resources else ""
             others = row(provider) if provider and provider != use.department else None
             for name, theirs, counts in (
                 ("used", "shared", is_shown(outcome)),
@@ -241,7 +292,21 @@ def _departments(uses: list[Use], providers: dict[str, str]) -> list[DepartmentV
                 mine[name] += fields * counts
                 if others and theirs:
                     others[theirs] += fields * counts
+    for name, age in sorted(ages.items()):
+        if name in resources:
+            row(resources[name].department)["freshness"].append(_freshness(resources[name], age))
     return [DepartmentView(**rows[name]) for name in sorted(rows)]
+
+
+def _freshness(resource: Resource, age: Age) -> FreshnessView:
+    days = round(age.seconds / 86_400, 2)
+    return FreshnessView(
+        resource=resource.name,
+        title=resource.title,
+        update_cycle=resource.update_cycle,
+        records=age.records,
+        average_days=days,
+    )
 
 
 def _identified(context: Context, given: DataSubjectInput) -> tuple[str, str]:

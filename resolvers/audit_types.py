@@ -46,6 +46,7 @@ class EdgeView:
 
 _INDEXED = "索引进度: how far the search index has come in the ledger."
 _RECORDED = "台账进度: how far the ledger was when the question was asked."
+_REMOVED = "已期满删除至: the last month whose records were removed by rule, with all before it; null for none."
 
 
 @strawberry.type(name="DisclosureConnection", description="披露记录查询结果, newest first (Relay).")
@@ -54,6 +55,7 @@ class ConnectionView:
     page_info: PageInfo = strawberry.field(description="分页信息")
     indexed_through: int = strawberry.field(description=_INDEXED)
     recorded_through: int = strawberry.field(description=_RECORDED)
+    removed_through: str | None = strawberry.field(description=_REMOVED)
 
 
 @strawberry.input(name="DataSubjectInput", description="数据主体: hashed on the way in, kept nowhere.")
@@ -75,7 +77,7 @@ class FilterInput:
     scenario: str | None = strawberry.field(default=None, description="应用场景")
     outside_hours: bool = strawberry.field(
         default=False,
-        description="非工作时间: not from Monday to Friday between 8 and 18 o'clock in China; knows no public holidays.",
+        description="非工作时间: not between 8 and 18 o'clock on a working day of China, by the State Council's holidays and shifted days.",
     )
     since: datetime | None = strawberry.field(default=None, description="起始时间, included.")
     until: datetime | None = strawberry.field(default=None, description="截止时间, not included.")
@@ -141,6 +143,19 @@ class PatternsView:
     top_users: list[ComparisonView] = strawberry.field(description="同岗比较, the highest ratio first.")
     indexed_through: int = strawberry.field(description=_INDEXED)
     recorded_through: int = strawberry.field(description=_RECORDED)
+    removed_through: str | None = strawberry.field(description=_REMOVED)
+
+
+@strawberry.type(
+    name="ResourceFreshness",
+    description="数据新鲜度: how long ago the records of a resource had last changed at their source when they were shown.",
+)
+class FreshnessView:
+    resource: str = strawberry.field(description="信息资源")
+    title: str = strawberry.field(description="名称")
+    update_cycle: str = strawberry.field(description="更新周期")
+    records: int = strawberry.field(description="记录次: records that were shown and whose last change is known.")
+    average_days: float = strawberry.field(description="平均天数: since the last change, in days.")
 
 
 @strawberry.type(
@@ -157,6 +172,9 @@ class DepartmentView:
         description="共享项次: items of its resources that were provided to other departments."
     )
     withheld: int = strawberry.field(description="拒供项次: items of its resources that other departments were denied.")
+    freshness: list[FreshnessView] = strawberry.field(
+        description="数据新鲜度 (Sanya 28): of each of its resources, how old the records were that were shown."
+    )
 
 
 @strawberry.type(name="AuditStatistics", description="共享使用统计 of a month, by department.")
@@ -165,3 +183,4 @@ class StatisticsView:
     departments: list[DepartmentView] = strawberry.field(description="部门统计")
     indexed_through: int = strawberry.field(description=_INDEXED)
     recorded_through: int = strawberry.field(description=_RECORDED)
+    removed_through: str | None = strawberry.field(description=_REMOVED)

@@ -30,7 +30,8 @@ _MAX_NAME = 64
 class Proof:
     """What a use's basis proves: `basis` as rules name it, empty where it proves nothing (then `refusal` says why).
 
-    `case`, `service` and `scenario` are what was named, for the record; `subjects` are the case's, as (entity, identifier).
+    `case`, `service` and `scenario` are what was named, for the record; `subjects` are the case's, as (entity, identifier). `found` is the case as it
+    was, whatever it proves.
     """
 
     basis: str
@@ -39,6 +40,7 @@ class Proof:
     scenario: str = ""
     subjects: frozenset[tuple[str, str]] = frozenset()
     refusal: Decision | None = None
+    found: Case | None = None
 
     @property
     def channel(self) -> str:
@@ -104,7 +106,7 @@ async def authorise(
             if proof.refusal:
                 refusals[key] = proof.refusal
             elif not proof.scenario and (root.entity.name, key) not in proof.subjects:
-                refusals[key] = _NOT_A_SUBJECT
+                refusals[key] = NOT_A_SUBJECT
         claims.append(Claim(root, keys, Purpose(use["purpose"]), proof, refusals))
     return tuple(claims)
 
@@ -122,13 +124,14 @@ async def prove(
 ) -> Proof:
     """What a coerced `BasisInput` proves for this caller."""
     if "scenario" in basis:
-        return _by_scenario(str(basis["scenario"]), identity, catalogue)
+        return by_scenario(str(basis["scenario"]), identity, catalogue)
     number = str(basis["case"])
     case = await cases.find(identity.department, number) if len(number) <= MAX_NUMBER else None
-    return _by_case(number[:MAX_NUMBER], case, identity, catalogue, now)
+    return by_case(number[:MAX_NUMBER], case, identity, catalogue, now)
 
 
-def _by_scenario(name: str, identity: Identity, catalogue: Catalogue) -> Proof:
+def by_scenario(name: str, identity: Identity, catalogue: Catalogue) -> Proof:
+    """What a scenario proves for this caller."""
     if identity.role is Role.CLERK:
         return Proof("", scenario=name[:_MAX_NAME], refusal=_FOR_SYSTEMS)
     scenario = catalogue.scenarios.get(name)
@@ -139,15 +142,16 @@ def _by_scenario(name: str, identity: Identity, catalogue: Catalogue) -> Proof:
     return Proof(scenario_basis(name), scenario=name)
 
 
-def _by_case(number: str, case: Case | None, identity: Identity, catalogue: Catalogue, now: datetime) -> Proof:
+def by_case(number: str, case: Case | None, identity: Identity, catalogue: Catalogue, now: datetime) -> Proof:
+    """What the case of that number proves for this caller; None where there is no such case."""
     service = catalogue.services.get(case.service) if case else None
     if case is None or service is None or service.department != identity.department:
-        return Proof("", number, refusal=_UNKNOWN)
+        return Proof("", number, refusal=_UNKNOWN, found=case)
     state = case.state(now)
     if state is not CaseState.OPEN:
-        return Proof("", number, refusal=_CLOSED if state is CaseState.CLOSED else _EXPIRED)
+        return Proof("", number, refusal=_CLOSED if state is CaseState.CLOSED else _EXPIRED, found=case)
     subjects = frozenset((subject.entity, subject.identifier) for subject in case.subjects)
-    return Proof(service_basis(service.code), number, service.code, subjects=subjects)
+    return Proof(service_basis(service.code), number, service.code, subjects=subjects, found=case)
 
 
 def _refusal(rule: str, en: str, zh: str, step: NextStep = NextStep.CHECK_CASE) -> Decision:
@@ -157,7 +161,7 @@ def _refusal(rule: str, en: str, zh: str, step: NextStep = NextStep.CHECK_CASE) 
 _UNKNOWN = _refusal("DENY/CASE/UNKNOWN", "your department has no such case", "本部门没有该受理号的办件")
 _CLOSED = _refusal("DENY/CASE/CLOSED", "the case is closed", "该办件已办结")
 _EXPIRED = _refusal("DENY/CASE/EXPIRED", "the case has expired", "该办件已过期")
-_NOT_A_SUBJECT = _refusal("DENY/CASE/SUBJECT", "the case has no such subject", "查询对象不是该办件的当事人")
+NOT_A_SUBJECT = _refusal("DENY/CASE/SUBJECT", "the case has no such subject", "查询对象不是该办件的当事人")
 _NO_SCENARIO = _refusal(
     "DENY/SCENARIO/UNKNOWN", "your department has no such scenario", "本部门没有该应用场景", NextStep.APPLY
 )

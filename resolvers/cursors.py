@@ -40,18 +40,22 @@ class Cursors:
 
     def open(self, cursor: str, items: Sequence[Item], bound_to: Sequence[str]) -> tuple[Any, ...]:
         """The canonical values behind a cursor; CursorInvalid if it is not one of this question's."""
-        if len(cursor) > _MAX_CURSOR or not cursor.isascii():
-            raise CursorInvalid
-        try:
-            sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            place = orjson.loads(self._aead.decrypt(sealed, _bound(bound_to)))
-        except (InvalidTag, binascii.Error, ValueError):
-            raise CursorInvalid from None
+        place = self.place(cursor, bound_to)
         if len(place) != len(items):
             raise CursorInvalid
         return tuple(
             None if value is None else _read(item.type, value) for item, value in zip(items, place, strict=True)
         )
+
+    def place(self, cursor: str, bound_to: Sequence[str]) -> list[Any]:
+        """What was sealed, dates and decimals as texts; CursorInvalid."""
+        if len(cursor) > _MAX_CURSOR or not cursor.isascii():
+            raise CursorInvalid
+        try:
+            sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            return list(orjson.loads(self._aead.decrypt(sealed, _bound(bound_to))))
+        except (InvalidTag, binascii.Error, ValueError):
+            raise CursorInvalid from None
 
 
 def _bound(parts: Sequence[str]) -> list[bytes]:

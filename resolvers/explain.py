@@ -18,7 +18,14 @@ from resolvers.authorise import Claim
 from resolvers.disclosures import NodeDisclosure
 from resolvers.fetch import Loads
 from resolvers.plan import Path, Plan
-from resolvers.restrict import AllowedEntity, AllowedRelation, AllowedResource, AllowedRoot, AllowedVerification
+from resolvers.restrict import (
+    AllowedEntity,
+    AllowedRelation,
+    AllowedResource,
+    AllowedRoot,
+    AllowedVerification,
+    Used,
+)
 from resolvers.search import AllowedSearch, SearchClaim, request_of
 from resolvers.verify import Expected
 from schema.catalogue import Item, Resource, SubjectClass
@@ -290,7 +297,7 @@ def asked_about(claims: Sequence[Claim | SearchClaim]) -> list[list[NodeDisclosu
 def _named(claim: Claim | SearchClaim) -> NodeDisclosure:
     if isinstance(claim, SearchClaim):
         resource = claim.node.resource
-        return NodeDisclosure((claim.key,), resource.name, claim.subject, (), (), {}, resource.entity or "")
+        return NodeDisclosure((claim.key,), resource.name, claim.subject, Used(), {}, resource.entity or "")
     entity = claim.root.entity.name
     others = frozenset((entity, key) for key in claim.keys)
-    return NodeDisclosure((claim.root.key,), entity, SubjectClass.SUBJECT, (), (), {}, entity, others)
+    return NodeDisclosure((claim.root.key,), entity, SubjectClass.SUBJECT, Used(), {}, entity, others)

@@ -8,7 +8,6 @@ the same columns of the same resource share a statement (`Loads`); nothing is ke
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +16,7 @@ from datetime import datetime
 
 from aiodataloader import DataLoader, Loader, dispatch_queue_batch
 
-from connectors.contract import INVALID, Condition, Connector, FetchRequest, Request, Row, Rows, SourceError
+from connectors.contract import INVALID, Condition, FetchRequest, Request, Row, Rows, SourceError
 from resolvers.restrict import (
     AllowedEntity,
     AllowedRelation,
@@ -26,27 +25,25 @@ from resolvers.restrict import (
     AllowedVerification,
     RowLimits,
 )
+from resolvers.sources import GRACE_SECONDS, Source
 from resolvers.verify import Attempts, Expected
 from schema.catalogue import ItemType, Resource, SubjectClass
+from schema.errors import Text
 from schema.identifiers import PARSERS, is_adult
 
 _MAX_LOADERS = 2_000
-_GRACE_SECONDS = 0.1
-_REPORT_SECONDS = 30.0
-_LOG = logging.getLogger("onesource.sources")
 _WORKING: set[asyncio.Task[None]] = set()
 Found = tuple[list[Row], datetime]
 _Cell = AllowedResource | AllowedRelation | AllowedVerification
-_Load = list[asyncio.Future[Found]] | SourceError
 _Name = tuple[str, str, tuple[str, ...], tuple[Condition, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A department's connector and how long it may take, in seconds."""
+class Failure:
+    """Why a node could not be had: an error code, and the reason where there is more to say."""
 
-    connector: Connector
-    timeout: float
+    code: str
+    reason: Text | None = None
 
 
 @dataclass(slots=True)
@@ -55,15 +52,21 @@ class Fetched:
 
     records: dict[AllowedResource, dict[str, Found]] = field(default_factory=dict)
     links: dict[AllowedRelation, dict[str, list[tuple[SubjectClass, str]]]] = field(default_factory=dict)
-    failures: dict[_Cell, str] = field(default_factory=dict)
+    followed: dict[AllowedRelation, dict[str, list[Row]]] = field(default_factory=dict)
+    """The rows by which each relation was followed."""
+    failures: dict[_Cell, Failure] = field(default_factory=dict)
     verified: dict[AllowedVerification, dict[str, tuple[tuple[str, ...], list[Row]]]] = field(default_factory=dict)
     """The records that each entity's attempts are judged by, with the items that may be: those whose attempts are not used up."""
 
 
-class _Loader(DataLoader[str, Found]):
+_Due = tuple[str, float]
+"""A key, and until when it is waited for (`time.monotonic`)."""
+
+
+class _Loader(DataLoader[_Due, Found]):
     """A loader that goes to work at the end of the event loop's turn, by one task instead of the library's two."""
 
-    def do_resolve_reject(self, key: str, future: asyncio.Future[Found]) -> None:
+    def do_resolve_reject(self, key: _Due, future: asyncio.Future[Found]) -> None:
         self._queue.append(Loader(key=key, future=future))
         if len(self._queue) == 1:
             self.loop.call_soon(self._go)
@@ -79,68 +82,54 @@ class Loads:
     """Coalesces loads across concurrent operations: one loader for each (resource, key item, columns, conditions)."""
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
-        self._sources = sources
-        self._loaders: dict[_Name, DataLoader[str, Found]] = {}
-        self._reported: dict[tuple[str, str], float] = {}
+        self.sources = sources
+        self._loaders: dict[_Name, DataLoader[_Due, Found]] = {}
 
     def begin(
-        self, resource: Resource, key: str, columns: tuple[str, ...], where: tuple[Condition, ...], keys: Iterable[str]
+        self,
+        resource: Resource,
+        key: str,
+        columns: tuple[str, ...],
+        where: tuple[Condition, ...],
+        keys: Iterable[str],
+        until: float,
     ) -> list[asyncio.Future[Found]]:
-        """Begin to load the rows of each key; the futures raise SourceError if the source cannot answer in its time."""
-        source = self.source(resource)
-        loader = self._loader(resource, key, columns, where, source)
-        return [loader.load(one) for one in keys]
+        """Begin to load the rows of each key; the futures raise SourceError if the source cannot answer by `until`, or in its own time."""
+        loader = self._loader(resource, key, columns, where, self.source(resource))
+        return [loader.load((one, until)) for one in keys]
 
-    def _report(self, resource: Resource, code: str, cause: BaseException | None) -> None:
-        """Tell the log that a source fails: once in a while, and never with its words, which may hold data."""
-        now = time.monotonic()
-        if now - self._reported.get((resource.name, code), -_REPORT_SECONDS) >= _REPORT_SECONDS:
-            self._reported[resource.name, code] = now
-            kind = type(cause).__name__ if cause else "no cause"
-            _LOG.warning("%s of %s: %s (%s)", resource.name, resource.department, code, kind)
-
-    def patience(self, resource: Resource) -> float:
-        """How long to wait for a source that should have given up by itself, in seconds."""
-        return self._sources[resource.department].timeout + _GRACE_SECONDS
-
-    async def ask(self, resource: Resource, request: Request) -> Rows:
-        """What a source answers to one request, SourceError if it cannot: whatever goes wrong there."""
-        source = self.source(resource)
-        try:
-            async with asyncio.timeout(source.timeout + _GRACE_SECONDS):  # it should have given up by itself
-                return await source.connector.fetch(request)
-        except SourceError as error:
-            self._report(resource, error.code, error.__cause__)
-            raise
-        except TimeoutError as error:
-            self._report(resource, "SOURCE_TIMEOUT", error)
-            raise SourceError("SOURCE_TIMEOUT") from error
-        except Exception as error:  # one broken connector never takes the others down
-            self._report(resource, "SOURCE_UNAVAILABLE", error)
-            raise SourceError("SOURCE_UNAVAILABLE") from error
+    async def ask(self, resource: Resource, request: Request, until: float) -> Rows:
+        """What a source answers to one request by `until`, SourceError if it cannot: whatever goes wrong there."""
+        return await self.source(resource).ask(request, until)
 
     def source(self, resource: Resource) -> Source:
         """Where a resource lives; SourceError if there is no connection to it."""
-        source = self._sources.get(resource.department)
+        source = self.sources.get(resource.department)
         if source is None:
             raise SourceError("SOURCE_UNAVAILABLE")
         return source
 
     def _loader(
         self, resource: Resource, key: str, columns: tuple[str, ...], where: tuple[Condition, ...], source: Source
-    ) -> DataLoader[str, Found]:
+    ) -> DataLoader[_Due, Found]:
         name = (resource.name, key, columns, where)
         if name not in self._loaders:
             if len(self._loaders) >= _MAX_LOADERS:
                 self._loaders.clear()
 
-            async def batch(keys: list[str]) -> list[Found]:
-                distinct = tuple(dict.fromkeys(keys))
-                rows = await self.ask(resource, FetchRequest(resource, key, distinct, columns, source.timeout, where))
-                by_key: dict[str, list[Row]] = defaultdict(list)
-                for row in rows.rows:
-                    by_key[row.key].append(row)
-                return [(by_key.get(one, []), rows.fetched_at) for one in keys]
+            async def batch(keys: list[_Due]) -> list[Found]:
+                distinct = tuple(dict.fromkeys(one for one, _ in keys))
+                # who has least time left gives up waiting; the statement is still somebody else's
+                until = min(max(until for _, until in keys), time.monotonic() + source.timeout)
+                by_key: dict[str, Found] = {}
+                for start in range(0, len(distinct), source.allowance.batch):
+                    some = distinct[start : start + source.allowance.batch]
+                    rows = await source.ask(FetchRequest(resource, key, some, columns, source.timeout, where), until)
+                    by_key |= {one: ([], rows.fetched_at) for one in some}
+                    for row in rows.rows:
+                        if row.key in by_key:
+                            by_key[row.key][0].append(row)
+                return [by_key[one] for one, _ in keys]
 
             self._loaders[name] = _Loader(batch, cache=False)
         return self._loaders[name]
@@ -148,12 +137,24 @@ class Loads:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a fetch holds to: entities across one relation at most, what is expected at verifications and how often it may be tried, and when."""
+    """What a fetch holds to: entities across one relation at most, what is expected at verifications and how often it may be tried, when, and
+    until when (`time.monotonic`) departments are waited for."""
 
     records: int
     expected: Expected
     attempts: Attempts
     now: datetime
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """A load that was begun: of which keys, and until when it is waited for; it should have given up by itself by then."""
+
+    keys: Sequence[str]
+    rows: Sequence[asyncio.Future[Found]]
+    until: float
+    failed: SourceError | None = None
 
 
 class _Fetch:
@@ -170,25 +171,21 @@ class _Fetch:
         if not keys:
             return
         cells = [c for c in allowed.cells if isinstance(c, AllowedResource | AllowedRelation) and c.allowed]
-        loads = [(cell, *self._begin(cell, keys)) for cell in cells]
-        beyond = [
-            self._beyond(cell, load, reached, keys)
-            for cell, load, reached in loads
-            if isinstance(cell, AllowedRelation)
-        ]
+        loads = [(cell, self._begin(cell, keys)) for cell in cells]
+        beyond = [self._beyond(cell, load, keys) for cell, load in loads if isinstance(cell, AllowedRelation)]
         beyond += [self._verify(c, keys) for c in allowed.cells if isinstance(c, AllowedVerification) and c.allowed]
         following = asyncio.gather(*beyond) if beyond else None
-        for cell, load, reached in loads:
+        for cell, load in loads:
             if isinstance(cell, AllowedResource):
-                found = await self._found(cell, load, reached, keys)
+                found = await self._found(cell, load, keys)
                 if found is not None:
                     self.fetched.records.setdefault(cell, {}).update(found)
         if following:
             await following
 
-    async def _beyond(self, cell: AllowedRelation, load: _Load, reached: Sequence[str], keys: Sequence[str]) -> None:
+    async def _beyond(self, cell: AllowedRelation, load: _Load, keys: Sequence[str]) -> None:
         """Fetch what is asked of the entities across a relation, as soon as they are known."""
-        found = await self._found(cell, load, reached, keys)
+        found = await self._found(cell, load, keys)
         if found is not None:
             followed = self._follow(cell, found)
             await asyncio.gather(*(self.entity(target, identifiers) for target, identifiers in followed))
@@ -206,15 +203,15 @@ class _Fetch:
                 if items := tuple(name for one, name in columns.items() if (key, one) in taken):
                     by_items[items].append(key)
             for items, those in by_items.items():
-                load, reached = self._load(node.resource, node.resource.key or "", items, cell.limits, those)
-                found = await self._found(cell, load, reached, those)
+                load = self._load(node.resource, node.resource.key or "", items, cell.limits, those)
+                found = await self._found(cell, load, those)
                 if found is None:
                     await attempts.give_back(node.owner, taken)
                     return
                 judged |= {key: (items, rows) for key, (rows, _) in found.items()}
         self.fetched.verified.setdefault(cell, {}).update(judged)
 
-    def _begin(self, cell: AllowedResource | AllowedRelation, keys: Sequence[str]) -> tuple[_Load, Sequence[str]]:
+    def _begin(self, cell: AllowedResource | AllowedRelation, keys: Sequence[str]) -> _Load:
         node = cell.node
         if isinstance(cell, AllowedResource):
             return self._load(node.resource, node.resource.key or "", cell.columns, cell.limits, keys)
@@ -222,30 +219,31 @@ class _Fetch:
 
     def _load(
         self, resource: Resource, key: str, columns: tuple[str, ...], limits: RowLimits, keys: Sequence[str]
-    ) -> tuple[_Load, Sequence[str]]:
-        """Begin to load; the load comes with the keys that it is of: a minor's records are not asked for where only adults' may be read."""
+    ) -> _Load:
+        """Begin to load: a minor's records are not asked for where only adults' may be read."""
         if limits.adults and key == resource.key:
             keys = [one for one in keys if is_adult(one, self._bounds.now)]
+        until = self._bounds.until
         try:
-            return self._loads.begin(resource, key, columns, limits.where, keys), keys
+            rows = self._loads.begin(resource, key, columns, limits.where, keys, until)
+            patience = self._loads.source(resource).timeout
         except SourceError as error:
-            return error, keys
+            return _Load(keys, (), 0.0, error)
+        return _Load(keys, rows, min(until, time.monotonic() + patience) + GRACE_SECONDS)
 
-    async def _found(
-        self, cell: _Cell, load: _Load, reached: Sequence[str], keys: Sequence[str]
-    ) -> dict[str, Found] | None:
+    async def _found(self, cell: _Cell, load: _Load, keys: Sequence[str]) -> dict[str, Found] | None:
         """The rows of each key, or None with the failure noted: it costs this cell only."""
         try:
-            if isinstance(load, SourceError):
-                raise load
-            waiting = [one for one in load if not one.done()]
+            if load.failed:
+                raise load.failed
+            waiting = [one for one in load.rows if not one.done()]
             if waiting:
-                await asyncio.wait(waiting, timeout=self._loads.patience(cell.node.resource))
-            found = {key: _result(one) for key, one in zip(reached, load, strict=True)}
+                await asyncio.wait(waiting, timeout=load.until - time.monotonic())
+            found = {key: _result(one) for key, one in zip(load.keys, load.rows, strict=True)}
             return found if len(found) == len(keys) else {key: found.get(key, ([], self._bounds.now)) for key in keys}
         except SourceError as error:
-            self.fetched.failures[cell] = error.code
-            for one in load if isinstance(load, list) else ():
+            self.fetched.failures[cell] = Failure(error.code, error.reason)
+            for one in load.rows:
                 if not one.cancel() and not one.cancelled():
                     one.exception()  # each load of a failed batch carries the error; one report is enough
             return None
@@ -255,9 +253,10 @@ class _Fetch:
         links = {key: self._links(allowed, rows) for key, (rows, _) in found.items()}
         reached = {target for targets in links.values() for target in targets}
         if len(reached) > self._bounds.records:
-            self.fetched.failures[allowed] = "RESULT_TOO_LARGE"
+            self.fetched.failures[allowed] = Failure("RESULT_TOO_LARGE")
             return []
         self.fetched.links.setdefault(allowed, {}).update(links)
+        self.fetched.followed.setdefault(allowed, {}).update({key: rows for key, (rows, _) in found.items()})
         by_class: dict[SubjectClass, list[str]] = defaultdict(list)
         for subject, identifier in sorted(reached):
             by_class[subject].append(identifier)

@@ -191,13 +191,13 @@ def supervises(context: Context) -> bool:
     return context.identity.department == context.line.supervisor
 
 
-def written(name: str, text: str, most: int, *, needed: bool = True) -> str:
-    """The text without blanks around it; GRANT_INVALID if it is too long, not of one line, or missing."""
+def written(name: str, text: str, most: int, *, needed: bool = True, code: str = "GRANT_INVALID") -> str:
+    """The text without blanks around it; a fault of this code if it is too long, not of one line, or missing."""
     stripped = text.strip()
     if len(stripped) > most or not stripped.isprintable() or (needed and not stripped):
         least = 1 if needed else 0
         raise FieldFault(
-            "GRANT_INVALID",
+            code,
             Text(f"`{name}` has {least} to {most} printable characters", f"{name} 应为{least}至{most}个可打印字符"),
         )
     return stripped

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +23,9 @@ import strawberry
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
 from graphql.pyutils import is_awaitable
 
-from audit.index import Index
+from audit.frame import new_operation_id
+from audit.index import Index, IndexIncomplete
+from audit.subjects import ListProofs
 from policies.cases import CaseStore, CaseStoreUnavailable
 from policies.control import Control, ControlUnavailable
 from policies.identity import Identity, Role
@@ -41,6 +42,7 @@ from resolvers.presence import ClientGone, Gone, while_here
 from resolvers.restrict import AllowedRoot, restrict
 from resolvers.search import AllowedSearch, SearchClaim, claim_searches, fetch_all, restrict_searches, shape_searches
 from resolvers.shape import REFERENCE_ONLY, Shaped, Shaper
+from resolvers.sources import Source
 from resolvers.verify import Attempts, expectations
 from schema.catalogue import Purpose
 from schema.errors import Fault, FieldFault, RequestError, to_graphql, wordless
@@ -129,8 +131,9 @@ class Line:
         limits: Limits,
         terms: Terms,
         cursors: Cursors,
+        lists: ListProofs,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        new_id: Callable[[], str] = new_operation_id,
     ) -> None:
         """`clock` tells the time of an operation, `new_id` its id."""
         self.policy = policy
@@ -139,11 +142,12 @@ class Line:
         self.recorder = recorder
         self.index = index
         self.terms = terms
+        self.lists = lists
         self._catalogue = policy.base.catalogue
         self._schema: GraphQLSchema = core_schema(schema)
         self._routes: Routes = routes(self._catalogue)
         self._documents = Documents(self._schema, limits)
-        self._cursors = cursors
+        self.cursors = cursors
         self._clock = clock
         self._new_id = new_id
         self._loads = loads
@@ -157,11 +161,17 @@ class Line:
         """The slug of the department that supervises sharing."""
         return self.terms.supervisor
 
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """The departments' sources, by slug."""
+        return self._loads.sources
+
     async def answer(self, request: Request, identity: Identity) -> Answer:
         """The answer to an identified caller's request. Never raises: every failure is an answer without data."""
         operation_id = self._new_id()
         now = self._clock()
         clock = _Clock()
+        until = time.monotonic() + self._limits.seconds
         document = name = ""
         recording = False
         try:
@@ -175,6 +185,8 @@ class Line:
             plan = plan_of(operation, variables, self._routes)
             if plan.acting > self._limits.roots:
                 raise RequestError(Fault("QUERY_TOO_LARGE"))
+            if identity.role is Role.CITIZEN and not _asks_for_own(plan):
+                raise RequestError(Fault("OWN_DISCLOSURES_ONLY"))
             expected = expectations(plan, variables, self._schema, self._catalogue)
             clock.lap("plan")
             claims = await authorise(
@@ -186,7 +198,7 @@ class Line:
             claimed: tuple[Claim | SearchClaim, ...] = (*claims, *asked)
             clock.lap("authorise")
             roots = restrict(plan, claims, identity, snapshot, now)
-            searches = restrict_searches(asked, identity, snapshot, self._cursors, now)
+            searches = restrict_searches(asked, identity, snapshot, self.cursors, now)
             clock.lap("decide")
             if request.dry_run:
                 cost = cost_of(operation, variables), self._limits.cost
@@ -194,11 +206,11 @@ class Line:
                 found = tuple(zip(asked, searches, strict=True))
                 told = dry_run(plan, roots, found, expected, snapshot, now, cost, loads)
                 return await self._explained(operation_id, identity, now, snapshot, operation, plan, claimed, told)
-            bounds = Bounds(self._limits.records, expected, self._attempts(identity, now), now)
+            bounds = Bounds(self._limits.records, expected, self._attempts(identity, now), now, until)
             fetched, pages = await while_here(fetch_all(roots, searches, self._loads, bounds), request.gone)
             clock.lap("fetch")
             shaped = self._shaper.shape(roots, fetched, bounds)
-            shape_searches(asked, searches, pages, self._shaper, self._cursors, shaped, bounds)
+            shape_searches(asked, searches, pages, self._shaper, self.cursors, shaped, bounds)
             context = Context(identity, now, self, snapshot, operation_id)
             rest = await self._rest(plan, operation, request, context)
             body = orjson.dumps(_body(plan, shaped, rest, claimed, operation_id))
@@ -228,7 +240,7 @@ class Line:
         """RequestError unless the policy in force now decides this operation as it was decided when it began."""
         snapshot = self.policy.snapshot()
         roots = restrict(plan, claims, identity, snapshot, now)
-        searches = restrict_searches(asked, identity, snapshot, self._cursors, now)
+        searches = restrict_searches(asked, identity, snapshot, self.cursors, now)
         if not self.policy.admits(identity) or decisions_of(roots, searches, now) != decisions_of(*decided, now):
             raise RequestError(Fault("POLICY_CHANGED"))
 
@@ -336,6 +348,7 @@ _CODES: dict[type[Exception], str] = {
     ControlUnavailable: "CONTROL_UNAVAILABLE",
     PolicyUnavailable: "POLICY_UNAVAILABLE",
     ClientGone: "CANCELLED",
+    IndexIncomplete: "LEDGER_INDEX_INCOMPLETE",
 }
 
 
@@ -345,6 +358,12 @@ def refusal(error: RequestError, extensions: Mapping[str, Any] | None = None) ->
     if extensions:
         body["extensions"] = extensions
     return Answer(error.status, orjson.dumps(body))
+
+
+def _asks_for_own(plan: Plan) -> bool:
+    """Whether nothing is asked but what a data subject may ask: what was disclosed of the own person, and the schema."""
+    governed = plan.roots or plan.searches
+    return not governed and all(name == "myDisclosures" or name.startswith("__") for name in plan.rest_fields)
 
 
 def _outcome(claims: tuple[Claim | SearchClaim, ...], rest: ExecutionResult | None) -> str:

@@ -52,7 +52,8 @@ overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of one operation: the document's tokens, its fields, levels and aliases with fragments expanded, its fields weighted by list
-    sizes (`cost`), its root fields, the identifiers asked for, and the entities reached across one relation; and whether it may introspect."""
+    sizes (`cost`), its root fields, the identifiers asked for, the entities reached across one relation, and the `seconds` that departments are
+    waited for; and whether it may introspect."""
 
     tokens: int = 10_000
     fields: int = 2_000
@@ -63,6 +64,7 @@ class Limits:
     identifiers: int = 1_000
     records: int = 10_000
     page: int = 100
+    seconds: float = 10.0
     introspection: bool = True
 
 

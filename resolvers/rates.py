@@ -33,7 +33,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The rates of a person, of a client (the application that the token names), and of a network address's refused tokens."""
+    """The rates of a person, of a client (the application that the token names), and of a network address: its refused tokens, its requests without one."""
 
     subject: Rate = Rate(20, 60)
     client: Rate = Rate(200, 400)
@@ -71,6 +71,7 @@ class Limiter:
         self._subjects = Buckets(rates.subject)
         self._clients = Buckets(rates.client)
         self._addresses = Buckets(rates.address)
+        self._visits = Buckets(rates.address)
         self._clock = clock
         self._refused = 0
         self._told = -math.inf
@@ -90,6 +91,12 @@ class Limiter:
     def note_stranger(self, address: str) -> None:
         """Count a token that identified nobody."""
         self._addresses.take(_network(address), self._clock())
+
+    def admit_visit(self, address: str) -> None:
+        """Count a request that needs no token, as many from an address as may be refused tokens."""
+        now, network = self._clock(), _network(address)
+        self._refuse(self._visits.wait(network, now), now)
+        self._visits.take(network, now)
 
     def _refuse(self, wait: float, now: float) -> None:
         if not wait:

@@ -11,11 +11,12 @@ So each reached entity is prepared for both classes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Protocol
 
+from audit.frame import ACTS, CLASSES
 from connectors.contract import Condition, Operator
 from policies.decision import END, NEXT_TEXTS, Act, Decision, Use
 from policies.identity import Identity
@@ -38,8 +39,35 @@ from schema.errors import Fault
 _MAX_PREPARED = 64
 
 
-def _used(decisions: tuple[tuple[Item, Decision], ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return tuple(item.name for item, _ in decisions), tuple(decision.rule_id for _, decision in decisions)
+_ACTS = {Act(word): letter for letter, word in ACTS.items()}
+_CLASSES = {SubjectClass(word): letter for letter, word in CLASSES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The uses that were decided at one place, as frames have them: items, the rule that decided on each, acts, classes, and row conditions."""
+
+    items: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    acts: str = ""
+    classes: str = ""
+    rows: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, uses: Iterable[tuple[Item, Act, SubjectClass, Decision]]) -> Used:
+        """These uses, each with its decision."""
+        decided = tuple(uses)
+        return cls(
+            tuple(item.name for item, *_ in decided),
+            tuple(decision.rule_id for *_, decision in decided),
+            "".join(_ACTS[act] for _, act, *_ in decided),
+            "".join(_CLASSES[subject] for _, _, subject, _ in decided),
+            tuple(sorted({row.value for *_, decision in decided if decision.allow for row in decision.rows})),
+        )
+
+    def first(self) -> Used:
+        """The first of these uses alone."""
+        return replace(self, items=self.items[:1], rules=self.rules[:1], acts=self.acts[:1], classes=self.classes[:1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +92,7 @@ class AllowedResource:
     decisions: tuple[tuple[Item, Decision], ...]
     faults: tuple[Fault, ...]
     limits: RowLimits
+    act: Act
 
     @property
     def allowed(self) -> bool:
@@ -71,9 +100,9 @@ class AllowedResource:
         return bool(self.columns)
 
     @cached_property
-    def used(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The names of the items used, and the rule that decided on each."""
-        return _used(self.decisions)
+    def used(self) -> Used:
+        """The uses of its items."""
+        return Used.of((item, self.act, self.subject.then(item.subject), decided) for item, decided in self.decisions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +145,10 @@ class AllowedRelation:
         return all(decision.allow for _, decision in self.decisions)
 
     @cached_property
-    def used(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The names of the items used, and the rule that decided on each."""
-        return _used(self.decisions)
+    def used(self) -> Used:
+        """The uses of the items that it is followed by."""
+        reached = self.subject.then(self.node.relation.subject)
+        return Used.of((item, Act.JOIN, reached, decision) for item, decision in self.decisions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,6 +315,7 @@ class Restriction:
             decisions=tuple(decisions.values()),
             faults=tuple(faults),
             limits=row_limits(node.resource, (decision for _, decision in allowed), self._region),
+            act=act,
         )
 
     def records(
@@ -313,6 +344,7 @@ class Restriction:
                 decisions=tuple(decided.values()),
                 faults=faults,
                 limits=RowLimits(),
+                act=Act.READ,
             )
         return shown, [decision for _, decision in allowed]
 

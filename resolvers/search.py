@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,10 +24,10 @@ from policies.snapshot import Snapshot
 from resolvers.authorise import Proof, arguments, prove
 from resolvers.cursors import CursorInvalid, Cursors
 from resolvers.disclosures import NodeDisclosure
-from resolvers.fetch import Bounds, Fetched, Loads, fetch
+from resolvers.fetch import Bounds, Failure, Fetched, Loads, fetch
 from resolvers.operation import Limits
 from resolvers.plan import ConstantCell, EdgesCell, ItemCell, PartsCell, Plan, SearchNode, TotalCell
-from resolvers.restrict import AllowedResource, AllowedRoot, Restriction, RowLimits, denied, row_limits
+from resolvers.restrict import AllowedResource, AllowedRoot, Restriction, RowLimits, Used, denied, row_limits
 from resolvers.shape import Shaped, Shaper
 from resolvers.verify import canonical
 from schema.catalogue import Catalogue, Item, Purpose, Resource, SubjectClass
@@ -80,17 +80,22 @@ class AllowedSearch:
     after: tuple[Any, ...] | None
 
     @property
+    def adults_only(self) -> bool:
+        """Whether it is refused since minors would have to be left out, by whose number no page is known."""
+        return self.limits.adults and bool(self.claim.proof.scenario)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         return next((allowed.columns for allowed in self.shown.values()), ())
 
 
 @dataclass(slots=True)
 class Page:
-    """What a search brought: rows, the total where it was asked for, or the code of a failure."""
+    """What a search brought: rows, the total where it was asked for, or why there are none."""
 
     rows: Rows | None = None
     total: int | None = None
-    failure: str = ""
+    failure: Failure | None = None
 
 
 async def claim_searches(
@@ -168,7 +173,7 @@ def _restrict(
     shown, read = work.records(node.nodes, claim.subject)
     limits = row_limits(resource, [*(d for _, _, d in used), *read, *([total] if total else [])], identity.region)
     if limits.adults and claim.proof.scenario:
-        faults.append(denied(_ADULTS, path, f"{resource.name}.{key.name}"))
+        faults.append(denied(ADULTS_REFUSED, path, f"{resource.name}.{key.name}"))
     bound_to = _bound(claim, identity, snapshot)
     after = None
     if claim.after is not None and not faults:
@@ -179,7 +184,7 @@ def _restrict(
     return AllowedSearch(claim, used, shown, limits, total, tuple(faults), bound_to, after)
 
 
-_ADULTS = Decision(
+ADULTS_REFUSED = Decision(
     False,
     "DENY/ROWS/ADULTS",
     Text("adults' records only: they can be looked up, not searched", "仅限成年人记录：可按号码查询，不可检索"),
@@ -217,25 +222,25 @@ async def fetch_all(
     """What look-ups and searches ask for, at the same time; a source that fails costs its own places only."""
     if not searches:
         return await fetch(roots, loads, bounds), ()
-    pages = asyncio.gather(*(_fetch(search, loads, bounds.now) for search in searches))
+    pages = asyncio.gather(*(_fetch(search, loads, bounds) for search in searches))
     return await asyncio.gather(fetch(roots, loads, bounds), pages)
 
 
-async def _fetch(search: AllowedSearch | None, loads: Loads, now: datetime) -> Page:
+async def _fetch(search: AllowedSearch | None, loads: Loads, bounds: Bounds) -> Page:
     if search is None or search.faults:
         return Page()
     resource = search.claim.node.resource
     counts = search.total is not None and search.total.allow
     try:
-        asked = request_of(search, now, loads.source(resource).timeout)
-        page = loads.ask(resource, asked)
+        asked = request_of(search, bounds.now, loads.source(resource).timeout)
+        page = loads.ask(resource, asked, bounds.until)
         if not counts:
             return Page(await page)
         count = CountRequest(resource, asked.timeout, asked.where)
-        rows, counted = await asyncio.gather(page, loads.ask(resource, count))
+        rows, counted = await asyncio.gather(page, loads.ask(resource, count, bounds.until))
         return Page(rows, counted.count)
     except SourceError as error:
-        return Page(failure=error.code)
+        return Page(failure=Failure(error.code, error.reason))
 
 
 def request_of(search: AllowedSearch, now: datetime, timeout: float) -> SearchRequest:
@@ -282,11 +287,12 @@ class _Shaping:
         if self.search is None:
             assert self.claim.proof.refusal
             self.shaped.faults.append(denied(self.claim.proof.refusal, (key,)))
-            self._note_refused(self.claim.proof.refusal.rule_id)
+            self._note_refused(self.claim.proof.refusal)
         elif self.search.faults:
             self.shaped.faults += self.search.faults
             self._note_used(self.search, FAILED, [""])
         elif self.page.rows is None:
+            assert self.page.failure
             self.shaped.faults.append(self.shaper.failed(self.page.failure, (key,), self.claim.node.resource))
             self._note_used(self.search, FAILED, [""])
         else:
@@ -347,25 +353,38 @@ class _Shaping:
 
     def _note_used(self, search: AllowedSearch, letter: str, entities: list[str]) -> None:
         """Note what chose and ordered the records, and whose they are; a search that found nobody stands without one."""
-        node = self.claim.node
-        used = list(search.used)
+        claim, refused = self.claim, search.adults_only
+        uses = [(item, act, claim.subject.then(item.subject), decision) for item, act, decision in search.used]
         if search.total:
-            used.append((node.resource.items[node.resource.key or ""], Act.AGGREGATE, search.total))
-        if letter == FAILED and not all(decision.allow for _, _, decision in used):
-            used = [one for one in used if not one[2].allow]  # what would have been allowed has not failed
-        letters = "".join(letter if decision.allow else DENIED for _, _, decision in used)
-        self.disclosures.append(
-            NodeDisclosure(
-                path=(node.key,),
-                resource=node.resource.name,
-                subject=self.claim.subject,
-                items=tuple(item.name for item, _, _ in used),
-                rules=tuple(decision.rule_id for _, _, decision in used),
-                groups={letters: entities},
-                entity=node.resource.entity or "",
-                others=self._named(),
-            )
-        )
+            key = claim.node.resource.items[claim.node.resource.key or ""]
+            uses.append((key, Act.AGGREGATE, claim.subject, search.total))
+        if letter == FAILED and not all(decision.allow for *_, decision in uses):
+            uses = [one for one in uses if not one[3].allow]  # what would have been allowed has not failed
+        elif refused:
+            shown = {item.name: (item, decision) for one in search.shown.values() for item, decision in one.decisions}
+            uses += [(item, Act.READ, claim.subject.then(item.subject), one) for item, one in shown.values()]
+        used = Used.of(uses)
+        if refused:  # not by the policy, which had allowed it: by what a page would tell
+            rules = tuple(ADULTS_REFUSED.rule_id if decision.allow else decision.rule_id for *_, decision in uses)
+            used = replace(used, rules=rules)
+        letters = "".join(DENIED if refused or not decision.allow else letter for *_, decision in uses)
+        self._note(used, letters, entities)
+
+    def _note_refused(self, refusal: Decision) -> None:
+        """Note what was asked for: what it would have been chosen and ordered by, and what it would have shown."""
+        claim, items = self.claim, self.claim.node.resource.items
+        asked = [(items[one.item], Act.FILTER) for one in claim.where]
+        asked += [(items[one.item], Act.SORT) for one in claim.order]
+        asked += [(c.item, Act.READ) for one in claim.node.nodes for c in one.cells if isinstance(c, ItemCell)]
+        once = {item.name: (item, act) for item, act in reversed(asked)}
+        uses = [(item, act, claim.subject.then(item.subject), refusal) for item, act in reversed(once.values())]
+        self._note(Used.of(uses), DENIED * len(uses), [""])
+
+    def _note(self, used: Used, letters: str, entities: list[str]) -> None:
+        node, subject = self.claim.node, self.claim.subject
+        groups, entity = {letters: entities}, node.resource.entity or ""
+        noted = NodeDisclosure((node.key,), node.resource.name, subject, used, groups, entity, self._named())
+        self.disclosures.append(noted)
 
     def _named(self) -> frozenset[tuple[str, str]]:
         """The data subjects that the question itself names, by their identifiers in `where`."""
@@ -375,23 +394,4 @@ class _Shaping:
             for condition in self.claim.where
             if (entity := self.shaper.entity_of(items[condition.item].type))
             for value in condition.values
-        )
-
-    def _note_refused(self, rule: str) -> None:
-        """Note what was asked for: what it would have been chosen and ordered by, and what it would have shown."""
-        node, claim = self.claim.node, self.claim
-        used = [*(one.item for one in claim.where), *(one.item for one in claim.order)]
-        shown = [c.item.name for shown in node.nodes for c in shown.cells if isinstance(c, ItemCell)]
-        items = tuple(dict.fromkeys([*used, *shown]))
-        self.disclosures.append(
-            NodeDisclosure(
-                (node.key,),
-                node.resource.name,
-                claim.subject,
-                items,
-                (rule,) * len(items),
-                {DENIED * len(items): [""]},
-                node.resource.entity or "",
-                self._named(),
-            )
         )

@@ -7,8 +7,7 @@ the outcome of each item is noted as a letter, which is what the ledger keeps.
 from __future__ import annotations
 
 import base64
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -25,12 +24,14 @@ from resolvers.disclosures import (
     MASKED,
     RETURNED,
     NodeDisclosure,
+    Outcomes,
+    of_followed,
     of_identifiers,
     of_records,
     of_refused,
     of_root,
 )
-from resolvers.fetch import Bounds, Fetched
+from resolvers.fetch import Bounds, Failure, Fetched
 from resolvers.plan import (
     ConstantCell,
     IdentifierCell,
@@ -50,7 +51,8 @@ from resolvers.restrict import (
     denied,
 )
 from resolvers.verdicts import Verdicts
-from schema.catalogue import Catalogue, Item, ItemType, MaskKind, Purpose, Resource
+from resolvers.versions import of_rows, version_of
+from schema.catalogue import Catalogue, Item, ItemType, MaskKind, Purpose, Resource, SubjectClass
 from schema.errors import Fault, Text
 from schema.formats import CHINA
 
@@ -130,11 +132,11 @@ class Shaper:
         shown = [work.record(noted, row, row.key, fetched_at) for row in rows]
         return list(shown), work.finished()
 
-    def failed(self, code: str, path: Path, resource: Resource) -> Fault:
+    def failed(self, failure: Failure, path: Path, resource: Resource) -> Fault:
         """The fault of a resource whose source could not answer, with whom to turn to."""
         department = self._catalogue.departments[resource.department]
         extra = {"resource": resource.name, "provider": department.title, "contact": department.contact}
-        return Fault(code, path, extra=extra)
+        return Fault(failure.code, path, failure.reason, extra)
 
     def entity_of(self, kind: ItemType) -> str:
         """The entity that identifiers of this type denote; empty for what is no identifier."""
@@ -218,9 +220,9 @@ class _Noted:
 
     allowed: AllowedResource
     layout: _Layout
-    groups: dict[str, list[str]]
-    others: set[tuple[str, str]]
-    invalid: set[int]
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    others: set[tuple[str, str]] = field(default_factory=set)
+    invalid: set[int] = field(default_factory=set)
 
 
 class _Shaping:
@@ -233,8 +235,8 @@ class _Shaping:
         self._usable = purpose is not Purpose.WORK_REFERENCE
         self._verdicts = Verdicts(fetched, faults, bounds)
         self._noted: dict[AllowedResource, _Noted] = {}
-        self._relations: dict[AllowedRelation, dict[str, list[str]]] = {}
-        self._identifiers: dict[AllowedEntity, dict[str, list[str]]] = {}
+        self._relations: dict[AllowedRelation, tuple[Outcomes, dict[SubjectClass, Outcomes]]] = {}
+        self._identifiers: dict[AllowedEntity, Outcomes] = {}
         self.disclosures: list[NodeDisclosure] = []
 
     def entity(self, allowed: AllowedEntity, key: str, path: Path) -> dict[str, Any]:
@@ -244,9 +246,9 @@ class _Shaping:
             if isinstance(cell, AllowedResource):
                 answer[cell.node.key] = self._resource(cell, key, path)
             elif isinstance(cell, AllowedVerification):
-                code = self._fetched.failures.get(cell)
-                failure = self._shaper.failed(code, cell.node.path, cell.node.resource) if code else None
-                answer[cell.node.key] = self._verdicts.answer(cell, key, failure)
+                failure = self._fetched.failures.get(cell)
+                failed = self._shaper.failed(failure, cell.node.path, cell.node.resource) if failure else None
+                answer[cell.node.key] = self._verdicts.answer(cell, key, failed)
             elif isinstance(cell, AllowedRelation):
                 answer[cell.node.key] = self._relation(cell, key, path)
             elif isinstance(cell, IdentifierCell):
@@ -257,7 +259,7 @@ class _Shaping:
 
     def note_node(self, allowed: AllowedResource) -> _Noted:
         """Begin to note what a node discloses; it reports its faults once."""
-        noted = self._noted[allowed] = _Noted(allowed, self._shaper.layout(allowed), defaultdict(list), set(), set())
+        noted = self._noted[allowed] = _Noted(allowed, self._shaper.layout(allowed))
         self._faults += allowed.faults
         if allowed in self._fetched.failures:
             self._faults.append(self._failed(self._fetched.failures[allowed], allowed.node))
@@ -268,11 +270,11 @@ class _Shaping:
         reached = allowed.identifier
         assert reached
         if allowed not in self._identifiers:
-            self._identifiers[allowed] = defaultdict(list)
+            self._identifiers[allowed] = Outcomes()
             self._faults += reached.faults
         kind = reached.decision.mask
         letter = DENIED if not reached.decision.allow else MASKED if kind else RETURNED
-        self._identifiers[allowed][letter].append(key)
+        self._identifiers[allowed].note(letter, key)
         if not reached.decision.allow:
             return None
         return mask(kind, key) if kind else key
@@ -307,7 +309,7 @@ class _Shaping:
         for index, convert in layout.converters:
             if values[index] is not None and values[index] is not INVALID:
                 values[index] = convert(values[index])
-        self._note(noted, values, key, ABSENT)
+        self._note(noted, values, key, ABSENT, row)
         if INVALID in values:
             for index in [index for index, value in enumerate(values) if value is INVALID]:
                 self._invalid(noted, index)
@@ -347,19 +349,16 @@ class _Shaping:
     def _relation(self, allowed: AllowedRelation, key: str, path: Path) -> Any:
         node = allowed.node
         if allowed not in self._relations:
-            self._relations[allowed] = defaultdict(list)
+            self._relations[allowed] = Outcomes(), {}
             self._faults += allowed.faults
             if allowed in self._fetched.failures:
                 self._faults.append(self._failed(self._fetched.failures[allowed], node))
-        groups = self._relations[allowed]
-        if not allowed.allowed:
-            groups[DENIED * len(allowed.decisions)].append(key)
-            return None
-        if allowed in self._fetched.failures:
-            groups[FAILED * len(allowed.decisions)].append(key)
+        count = len(allowed.decisions)
+        if not allowed.allowed or allowed in self._fetched.failures:
+            self._relations[allowed][0].note((DENIED if not allowed.allowed else FAILED) * count, key)
             return None
         links = self._fetched.links[allowed][key]
-        groups[(JOINED if links else ABSENT) * len(allowed.decisions)].append(key)
+        self._note_link(allowed, key, {other: subject for subject, other in links})
         place = (*path, node.key)
         if node.many:
             return [
@@ -373,11 +372,15 @@ class _Shaping:
 
     # -- notes -----------------------------------------------------------------------------------------------
 
-    def _note(self, noted: _Noted, values: Sequence[Any] | None, key: str, empty: str) -> None:
+    def _note(self, noted: _Noted, values: Sequence[Any] | None, key: str, empty: str, row: Row | None = None) -> None:
         """Note the outcome of each item of one record (`values` None: there was no record, allowed items are `empty`)."""
-        if values is not None and None not in values and INVALID not in values:
-            noted.groups[noted.layout.whole].append(key)
-            return
+        letters = noted.layout.whole
+        if values is None or None in values or INVALID in values:
+            letters = self._letters(noted, values, empty)
+        version = version_of(row, letters, noted.allowed.used.items, noted.layout.letters) if row else None
+        noted.outcomes.note(letters, key, version)
+
+    def _letters(self, noted: _Noted, values: Sequence[Any] | None, empty: str) -> str:
         letters = []
         masks = noted.allowed.masks
         for column in noted.layout.letters:
@@ -391,7 +394,25 @@ class _Shaping:
                 letters.append(FAILED)
             else:
                 letters.append(MASKED if masks[column] else noted.layout.shown)
-        noted.groups["".join(letters)].append(key)
+        return "".join(letters)
+
+    def _note_link(self, allowed: AllowedRelation, key: str, reached: Mapping[Any, SubjectClass]) -> None:
+        """Note that a relation was followed from `key`, and which rows led to whom: they are records of one of the two sides."""
+        node, here, there = allowed.node, *self._relations[allowed]
+        items, letters = allowed.used.items, (JOINED if reached else ABSENT) * len(allowed.decisions)
+        led = reached or (None, INVALID)
+        # the values of the near item and of the far one, in this order
+        rows = [
+            Row(r.key, r.updated, (r.key, *r.values))
+            for r in self._fetched.followed[allowed][key]
+            if r.values[0] in led
+        ]
+        versions = [version_of(row, letters, items, range(len(items))) for row in rows]
+        here.note(letters, key, of_rows(versions) if node.forward else None)
+        for row in rows if reached and not node.forward else ():
+            other = row.values[1]
+            noted = there.setdefault(reached[other], Outcomes())
+            noted.note(JOINED, other, version_of(row, JOINED, items[:1], (0,)))
 
     def _invalid(self, noted: _Noted, index: int) -> None:
         if index in noted.invalid:
@@ -403,18 +424,19 @@ class _Shaping:
         extra = {"coordinate": f"{node.resource.name}.{name}", **self._source(node)}
         self._faults += [Fault("SOURCE_VALUE_INVALID", (*node.path, key), extra=extra) for key in keys]
 
-    def _failed(self, code: str, node: _Sourced) -> Fault:
-        return self._shaper.failed(code, node.path, node.resource)
+    def _failed(self, failure: Failure, node: _Sourced) -> Fault:
+        return self._shaper.failed(failure, node.path, node.resource)
 
     def _source(self, node: _Sourced) -> dict[str, Any]:
-        return self._failed("SOURCE_UNAVAILABLE", node).extra
+        return self._failed(Failure("SOURCE_UNAVAILABLE"), node).extra
 
     def finished(self) -> list[NodeDisclosure]:
         """What every node that was met has disclosed."""
-        records = [of_records(a, noted.groups, frozenset(noted.others)) for a, noted in self._noted.items()]
-        relations = [of_records(a, groups, frozenset()) for a, groups in self._relations.items()]
-        identifiers = [of_identifiers(a, groups) for a, groups in self._identifiers.items()]
-        return [*records, *relations, *self._verdicts.finished(), *identifiers]
+        records = [of_records(a, noted.outcomes, frozenset(noted.others)) for a, noted in self._noted.items()]
+        relations = [of_records(a, here) for a, (here, _) in self._relations.items()]
+        followed = [of_followed(a, *one) for a, (_, there) in self._relations.items() for one in there.items()]
+        identifiers = [of_identifiers(a, noted) for a, noted in self._identifiers.items()]
+        return [*records, *relations, *followed, *self._verdicts.finished(), *identifiers]
 
 
 def _visible(row: Row, masks: Sequence[MaskKind | None]) -> tuple[Any, ...]:

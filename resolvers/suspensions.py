@@ -30,13 +30,14 @@ titled_enum(
 )
 titled_enum(
     NoticeKind,
-    "报告事项: what the supervising department was told of (Hunan ch. 3).",
+    "通知事项: what a department was told of, the supervising one of all but CORRECTED (Hunan ch. 3, Changsha 32).",
     {
         NoticeKind.SUSPENDED: "暂停提供",
         NoticeKind.LIFTED: "恢复提供",
         NoticeKind.ENDED: "终止提供",
         NoticeKind.EXCEPTION: "不予共享类协商提供备案",
         NoticeKind.RULES: "规则文件变更",
+        NoticeKind.CORRECTED: "更正错误信息",
     },
 )
 
@@ -66,14 +67,27 @@ class DisablementView:
     at: datetime = strawberry.field(description="停用时间")
 
 
-@strawberry.type(name="Notice", description="报告: what the supervising department was told (Hunan ch. 3).")
+@strawberry.type(name="NoticeUse", description="使用记录: where a value was used that has turned out wrong.")
+class NoticeUseView:
+    operation_id: str = strawberry.field(description="操作编号")
+    case: str | None = strawberry.field(description="受理号")
+    at: datetime = strawberry.field(description="使用时间")
+    outcomes: list[str] = strawberry.field(description="结果: how it was shown: RETURNED, MASKED, MATCHED ...")
+
+
+@strawberry.type(
+    name="Notice", description="报告、通知: what the acting department was told (Hunan ch. 3, Changsha 32)."
+)
 class NoticeView:
     number: int = strawberry.field(description="报告编号")
     at: datetime = strawberry.field(description="报告时间")
     kind: NoticeKind = strawberry.field(description="报告事项")
     en: str = strawberry.field(description="英文内容")
     zh: str = strawberry.field(description="中文内容")
-    reference: str = strawberry.field(description="授权或暂停编号")
+    reference: str = strawberry.field(description="授权、暂停或更正编号")
+    uses: list[NoticeUseView] = strawberry.field(
+        description="使用记录: of this department, where a value was corrected."
+    )
 
 
 @strawberry.input(
@@ -129,7 +143,9 @@ class SuspensionQueries:
         own = context.identity.department
         return [_disablement_view(one) for one in found if supervises(context) or one.department == own]
 
-    @strawberry.field(description="报告: what the supervising department was told, in its order. For that department.")
+    @strawberry.field(
+        description="报告、通知: what the acting department was told, in its order: of corrections every one, of all else the supervising one."
+    )
     async def notices(
         self,
         info: Info[Context, None],
@@ -137,19 +153,10 @@ class SuspensionQueries:
         first: Annotated[int, strawberry.argument(description="条数: 100 at the most.")] = 50,
     ) -> list[NoticeView] | None:
         context = in_role(info, Role.OFFICER, Role.AUDITOR)
-        _supervising(context)
         context.note(Act("notices", _NOTICE))
-        return [
-            NoticeView(
-                number=one.number,
-                at=local(one.at),
-                kind=one.kind,
-                en=one.text.en,
-                zh=one.text.zh,
-                reference=one.reference,
-            )
-            for one in await context.line.control.notices(max(0, after), max(0, min(first, _MOST)))
-        ]
+        to = [context.identity.department, *([""] if supervises(context) else [])]
+        found = await context.line.control.notices(max(0, after), max(0, min(first, _MOST)), to)
+        return [_notice_view(one) for one in found]
 
 
 @strawberry.type
@@ -297,6 +304,23 @@ def _invalid(en: str, zh: str) -> FieldFault:
 async def _told(context: Context, one: Suspension) -> SuspensionView:
     notices = await context.line.control.told([one.id])
     return _view(one, notices.get(one.id))
+
+
+def _notice_view(one: Notice) -> NoticeView:
+    return NoticeView(
+        number=one.number,
+        at=local(one.at),
+        kind=one.kind,
+        en=one.text.en,
+        zh=one.text.zh,
+        reference=one.reference,
+        uses=[
+            NoticeUseView(
+                operation_id=use.operation, case=use.case or None, at=local(use.at), outcomes=list(use.outcomes)
+            )
+            for use in one.uses
+        ],
+    )
 
 
 def _view(one: Suspension, notice: Notice | None) -> SuspensionView:

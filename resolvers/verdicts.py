@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
-from policies.decision import Decision, NextStep
+from policies.decision import Act, Decision, NextStep
 from resolvers import verify
-from resolvers.disclosures import ABSENT, DENIED, FAILED, NodeDisclosure
+from resolvers.disclosures import ABSENT, DENIED, FAILED, NodeDisclosure, Outcomes
 from resolvers.fetch import Bounds, Fetched
 from resolvers.plan import ConstantCell, ItemCell, Path, VerificationNode
-from resolvers.restrict import AllowedVerification, denied
+from resolvers.restrict import AllowedVerification, Used, denied
+from resolvers.versions import of_rows, version_of
 from schema.catalogue import Item
 from schema.errors import Fault, Text
 
 _VERDICTS = {verify.MATCH: "Y", verify.MISMATCH: "N", verify.ABSENT: ABSENT, verify.DENIED: DENIED, None: FAILED}
 """Outcomes of an item that was verified: it matched, it did not, there was none, it might not be verified, it could not be had."""
 
-_USED_UP = Decision(
+USED_UP = Decision(
     False,
     "DENY/VERIFICATION/ATTEMPTS",
     Text("the attempts to verify this item are used up", "此信息项的校核次数已用完"),
@@ -34,7 +35,7 @@ class Verdicts:
         self._fetched = fetched
         self._faults = faults
         self._bounds = bounds
-        self._noted: dict[AllowedVerification, dict[_Told, dict[str, list[str]]]] = {}
+        self._noted: dict[AllowedVerification, dict[_Told, Outcomes]] = {}
 
     def answer(self, allowed: AllowedVerification, key: str, failure: Fault | None) -> dict[str, Any] | None:
         """The verdict on each item of one entity, None where the source failed; what was not asked about is null."""
@@ -47,7 +48,10 @@ class Verdicts:
         judged = self._judge(allowed, key, failed=failure is not None)
         told = tuple((name, rule) for name, (_, rule) in judged.items())
         letters = "".join(_VERDICTS[verdict] for verdict, _ in judged.values())
-        self._noted[allowed].setdefault(told, defaultdict(list))[letters].append(key)
+        tried, rows = self._fetched.verified.get(allowed, {}).get(key, ((), []))
+        places = [tried.index(name) if name in tried else None for name in judged]
+        version = of_rows(version_of(row, letters, tuple(judged), places) for row in rows)
+        self._noted[allowed].setdefault(told, Outcomes()).note(letters, key, version)
         if failure:
             return None
         return {
@@ -66,9 +70,9 @@ class Verdicts:
             elif item.name in given and failed:
                 judged[item.name] = None, decision.rule_id
             elif item.name in given and item.name not in tried:
-                judged[item.name] = verify.DENIED, _USED_UP.rule_id
+                judged[item.name] = verify.DENIED, USED_UP.rule_id
                 coordinate = f"{allowed.node.resource.name}.{item.name}"
-                self._faults += [denied(_USED_UP, place, coordinate) for place in _places(allowed.node, item)]
+                self._faults += [denied(USED_UP, place, coordinate) for place in _places(allowed.node, item)]
             elif item.name in given:
                 verdict = verify.verdict(item, tried.index(item.name), rows, given[item.name])
                 judged[item.name] = verdict, decision.rule_id
@@ -86,14 +90,22 @@ class Verdicts:
                 path=allowed.node.path,
                 resource=allowed.node.resource.name,
                 subject=allowed.subject,
-                items=tuple(name for name, _ in told),
-                rules=tuple(rule for _, rule in told),
-                groups=dict(groups),
+                used=_used(allowed, told),
+                groups=noted.groups,
                 entity=allowed.node.owner,
+                versions=noted.versions,
             )
             for allowed, by_items in self._noted.items()
-            for told, groups in by_items.items()
+            for told, noted in by_items.items()
         ]
+
+
+def _used(allowed: AllowedVerification, told: _Told) -> Used:
+    """The uses of these items; attempts that were used up decided instead of the policy, which had allowed it."""
+    decided = {item.name: (item, decision) for item, decision in allowed.decisions}
+    uses = [(decided[name][0], Act.VERIFY, allowed.subject, decided[name][1]) for name, _ in told]
+    used = Used.of((item, act, subject.then(item.subject), decision) for item, act, subject, decision in uses)
+    return replace(used, rules=tuple(rule for _, rule in told))
 
 
 def _places(node: VerificationNode, item: Item) -> list[Path]:

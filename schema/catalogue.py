@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from schema.http import HttpSource
+
 
 class ShareClass(StrEnum):
     """共享类型 (Changsha 28, Hunan ch. 3, Xianning 11; Sanya 11 and Shuangliao 23 by other names)."""
@@ -298,6 +300,8 @@ class Resource:
     key: str | None
     many: bool
     table: str | None
+    http: HttpSource | None
+    """How it is asked where its source is an HTTP service; then there is no table."""
     updated: str | None
     updated_format: str
     items: Mapping[str, Item]
@@ -313,7 +317,7 @@ class Resource:
     @property
     def connected(self) -> bool:
         """False for an entry that is in the catalogue only (annex art. 17)."""
-        return self.table is not None
+        return self.table is not None or self.http is not None
 
 
 @dataclass(frozen=True, slots=True)

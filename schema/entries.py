@@ -28,12 +28,13 @@ from schema.catalogue import (
     SubjectClass,
 )
 from schema.fields import Fields
-from schema.formats import FORMATS, default_format
+from schema.formats import FORMATS, default_format, formats_of
 from schema.identifiers import IdentifierError, to_credit_code
 from schema.names import RESERVED_ARGUMENTS, RESERVED_ROOTS, SLUG
 from schema.problems import Findings, did_you_mean, shown
 from schema.searches import read_rows, read_search
 from schema.sharing import MASKABLE, WrittenShare, read_mask_rule, read_masks, read_share, strictest
+from schema.sources import read_column, read_source
 from schema.yaml_source import Node
 
 UPDATE_CYCLES = ("REALTIME", "DAILY", "WEEKLY", "MONTHLY", "QUARTERLY", "YEARLY", "IRREGULAR")
@@ -60,6 +61,7 @@ class _Inherited:
     share: WrittenShare
     purposes: frozenset[Purpose]
     annex: bool
+    over_http: bool
 
 
 def read_department(node: Node, slug: str, findings: Findings) -> DepartmentFile | None:
@@ -207,26 +209,6 @@ def _secrecy(fields: Fields) -> Secrecy:
     return secrecy
 
 
-def _source(fields: Fields) -> tuple[str | None, str | None, str]:
-    """Table, column of the last change, its format."""
-    default = default_format(ItemType.DATETIME)
-    written = fields.fields("source", required=False)
-    if written is None:
-        return None, None, default
-    table = written.sql_name("table", qualified=True)
-    updated = written.sql_name("updated") if written.has("updated") else None
-    updated_format = written.text_or("updated_format", default)
-    if updated_format not in FORMATS[ItemType.DATETIME] and written.findings.sound(written.place, "updated_format"):
-        hint = did_you_mean(updated_format, FORMATS[ItemType.DATETIME]) or _formats_of(ItemType.DATETIME)
-        written.fault("updated_format", "CAT401", f"unknown format {shown(updated_format)} of DateTime", hint)
-    written.done()
-    return table, updated, updated_format
-
-
-def _formats_of(item_type: ItemType) -> str:
-    return f"formats of {item_type}: " + ", ".join(FORMATS[item_type])
-
-
 def _edge(fields: Fields, name: str) -> str:
     """The edge's name; a faulty type name gives no second problem here."""
     default = name[:1].lower() + name[1:]
@@ -239,9 +221,9 @@ def _edge(fields: Fields, name: str) -> str:
 def _resource(fields: Fields, slug: str) -> Resource:
     name, share, annex = fields.type_name("name"), read_share(fields), _annex(fields)
     purposes = fields.choices("purposes", Purpose)
-    items = _items(fields, _Inherited(share, purposes, annex is not None))
+    source = read_source(fields)
+    items = _items(fields, _Inherited(share, purposes, annex is not None, source.http is not None))
     open_class, open_conditions = _open(fields)
-    table, updated, updated_format = _source(fields)
     if share.share_class is None and not items and fields.findings.sound(fields.place, "share", "items"):
         fields.fault("share", "CAT301", "no share class")
     resource = Resource(
@@ -270,9 +252,10 @@ def _resource(fields: Fields, slug: str) -> Resource:
         entity=fields.optional("entity"),
         key=fields.optional("key"),
         many=fields.flag("many", False),
-        table=table,
-        updated=updated,
-        updated_format=updated_format,
+        table=source.table,
+        http=source.http,
+        updated=source.updated,
+        updated_format=source.updated_format,
         items=items,
         relations=tuple(_relation(relation) for relation in fields.each("relations", "relation")),
         rows=read_rows(fields),
@@ -320,7 +303,7 @@ def _item(fields: Fields, inherited: _Inherited) -> Item:
         subject=fields.choice_or("subject", SubjectClass, SubjectClass.SUBJECT),
         share=share.effective(),
         purposes=fields.choices("purposes", Purpose) if fields.has("purposes") else inherited.purposes,
-        column=fields.sql_name("column"),
+        column=read_column(fields, "column", over_http=inherited.over_http),
         format="",
         values=_values(fields),
         masks=read_masks(fields),
@@ -351,7 +334,7 @@ def _values(fields: Fields) -> Mapping[str, str]:
 def _check_type(fields: Fields, item: Item) -> None:
     """Format, codes, values, masks and `holds` as the type admits them."""
     if item.format not in FORMATS[item.type] and fields.findings.sound(item.place, "format"):
-        hint = did_you_mean(item.format, FORMATS[item.type]) or _formats_of(item.type)
+        hint = did_you_mean(item.format, FORMATS[item.type]) or formats_of(item.type)
         fields.fault("format", "CAT401", f"unknown format {shown(item.format)} of {item.type}", hint)
     if item.type is ItemType.CODE and not fields.has("codes"):
         fields.fault("codes", "CAT402", "a Code without `codes`", "name its code table under `codes`")

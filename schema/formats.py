@@ -9,7 +9,8 @@ A value that does not fit raises ValueError (or TypeError), never passes.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -20,6 +21,7 @@ from schema.identifiers import PARSERS, to_citizen_id, to_component_code, to_cre
 type_error = "not a value of this format"
 CHINA = timezone(timedelta(hours=8))
 Convert = Callable[[Any], Any]
+_ISO_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}", re.ASCII)
 
 
 def _date_of(text: str) -> date:
@@ -41,7 +43,21 @@ def _compact_moment(text: str) -> datetime:
 
 
 def _iso_date(value: Any) -> date:
-    return value if type(value) is date else date.fromisoformat(value)
+    """1990-01-31: Python also reads 19900131 and 1990-W05-3, which other databases would not order alike."""
+    if type(value) is date:
+        return value
+    if len(value) != 10 or value[4] != "-" or value[7] != "-":
+        raise ValueError(type_error)
+    return date.fromisoformat(value)
+
+
+def _iso_moment(value: Any) -> datetime:
+    """2026-01-31 09:30:00, with T for the blank, with fraction and zone where the source has them."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=CHINA)
+    if not _ISO_MOMENT.match(value):
+        raise ValueError(type_error)
+    return _moment(datetime.fromisoformat(value))
 
 
 def _moment(value: datetime) -> datetime:
@@ -88,6 +104,13 @@ def _choice(true: Any, false: Any) -> tuple[Convert, Convert]:
     return decode, lambda value: true if value else false
 
 
+def _zero_or_one(value: Any) -> bool:
+    """0 or 1, also as a text: a file has nothing else."""
+    if value not in (0, 1, "0", "1"):
+        raise ValueError(type_error)
+    return value in (1, "1")
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -115,7 +138,11 @@ FORMATS: dict[ItemType, dict[str, tuple[Convert, Convert]]] = {
         "decimal": (_decimal, str),
         "cents": (lambda v: Decimal(_integer(v)) / 100, lambda v: int(v * 100)),
     },
-    ItemType.BOOLEAN: {"01": _choice(1, 0), "YN": _choice("Y", "N"), "是否": _choice("是", "否")},
+    ItemType.BOOLEAN: {
+        "01": (_zero_or_one, lambda value: 1 if value else 0),
+        "YN": _choice("Y", "N"),
+        "是否": _choice("是", "否"),
+    },
     ItemType.DATE: {
         "iso": (_iso_date, date.isoformat),
         "compact": (_date_of, lambda v: v.strftime("%Y%m%d")),
@@ -127,7 +154,7 @@ FORMATS: dict[ItemType, dict[str, tuple[Convert, Convert]]] = {
     },
     ItemType.DATETIME: {
         "iso": (
-            lambda v: _moment(v if isinstance(v, datetime) else datetime.fromisoformat(v)),
+            _iso_moment,
             lambda v: v.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S"),
         ),
         "compact": (
@@ -215,10 +242,17 @@ def nearest_form(item: Item, value: Any) -> tuple[Any, int]:
 
 def key_forms(item_type: ItemType, name: str, value: str) -> tuple[Any, ...]:
     """Every way in which a source of this format may write the canonical identifier `value`."""
-    forms = [encoder(item_type, name, {})(value), value]
+    return tuple(forms_of_keys(item_type, name, (value,)))
+
+
+def forms_of_keys(item_type: ItemType, name: str, values: Sequence[str]) -> dict[Any, str]:
+    """Every way in which a source of this format may write these canonical identifiers, with the one that each stands for."""
+    encode = FORMATS[item_type][name][1]
+    forms: dict[Any, str] = {} if encode is _same else {encode(value): value for value in values}
+    forms.update(zip(values, values, strict=True))
     if item_type is ItemType.ID_NUMBER:
-        forms += [form.lower() for form in forms]
-    return tuple(dict.fromkeys(forms))
+        forms.update([(form.lower(), value) for form, value in forms.items() if form[-1:] == "X"])
+    return forms
 
 
 def is_ordered(item: Item) -> bool:
@@ -239,6 +273,11 @@ def is_prefixed(item: Item) -> bool:
 def default_format(item_type: ItemType) -> str:
     """The format of an item that names none."""
     return next(iter(FORMATS[item_type]))
+
+
+def formats_of(item_type: ItemType) -> str:
+    """The formats of a type, as a hint lists them."""
+    return f"formats of {item_type}: " + ", ".join(FORMATS[item_type])
 
 
 def decoder(item_type: ItemType, name: str, values: Mapping[str, str]) -> Convert:

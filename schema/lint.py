@@ -38,6 +38,7 @@ from schema.scenarios import check_scenario
 from schema.searches import check_reach, check_search
 from schema.services import check_service
 from schema.sharing import check_mask_rules, check_share
+from schema.sources import check_http
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,7 @@ def _check_resource(resource: Resource, index: _Index) -> None:
     _check_key(resource, index)
     check_reach(resource, index.entities, findings)
     check_search(resource, findings)
+    check_http(resource, findings)
     for relation in resource.relations:
         _check_relation(relation, resource, index)
 

@@ -37,12 +37,25 @@ RESERVED_TYPES = frozenset(
         *("DataSubjectInput", "CaseState", "CaseSubjectInput", "AcceptCaseInput"),
         *("Purpose", "ShareClass", "ShareMode", "OpenClass", "Library", "Secrecy", "BasisRank", "SubjectClass"),
         *("Disclosure", "DisclosureEdge", "DisclosureConnection", "DisclosureFilter", "AuditPatterns", "AuditActivity"),
-        *("AuditComparison", "AuditRepeat", "AuditStatistics", "DepartmentStatistics"),
+        *("MyDisclosure", "MyDisclosureUse", "MyDisclosureEdge", "MyDisclosureConnection"),
+        *("AuditComparison", "AuditRepeat", "AuditStatistics", "DepartmentStatistics", "ResourceFreshness"),
         *("MaskKind", "ItemType", "PageInfo", "Node", "Error", "Verdict", "Direction"),
         *(f"{scalar}{part}" for scalar in _SCALARS for part in ("Filter", "Choice")),
         *("Grant", "GrantItem", "GrantStep", "GrantState", "AgreementState", "Decider", "RowCondition"),
         *("GrantItemInput", "ApplyForGrantInput", "GrantVerdictInput", "DecideGrantInput", "LimitGrantInput"),
         *("Suspension", "SuspendInput", "Disablement", "DisabledInput", "DisabledKind", "Notice", "NoticeKind"),
+        *("AffectedReader", "AffectedReaderEdge", "AffectedReaderConnection", "BetweenInput", "NoticeUse"),
+        *("Correction", "CorrectionNotice", "RecordCorrectionInput"),
+        *("Reidentification", "ReidentificationState", "ReidentifiedSubject"),
+        *(
+            "SourceStatus",
+            "SourceState",
+            "SourceLatency",
+            "SourceCount",
+            "SourceLack",
+            "SourceFreshness",
+            "SourceDetails",
+        ),
         *("ResourceAccess", "ItemAccess", "ActAccess", "Act", "NextStep", "NextAction", "BilingualText"),
     }
 )
@@ -61,6 +74,7 @@ RESERVED_ROOTS = frozenset(
         "catalogue",
         "disclosures",
         "divergence",
+        "myDisclosures",
         "node",
         "nodes",
         "grant",
@@ -68,7 +82,11 @@ RESERVED_ROOTS = frozenset(
         "suspensions",
         "disablements",
         "notices",
+        "affectedReaders",
+        "corrections",
+        "reidentifications",
         "access",
+        "sources",
     }
 )
 """Root fields that the schema has of its own."""

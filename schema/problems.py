@@ -101,6 +101,21 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "An item and the one that is authoritative for it do not fit.",
         "name an item of the same entity and type that names no further one",
     ),
+    "CAT421": ("A source names both a table and a service.", "keep `table` or `http`"),
+    "CAT422": (
+        "A place in an answer is malformed.",
+        "write names and indexes, as in `data.items[*]` or `names[0].text`",
+    ),
+    "CAT423": ("A request to a service is malformed.", "see the section on services in docs/catalogue-format.md"),
+    "CAT424": ("The paging of a service is half given.", "see the section on services in docs/catalogue-format.md"),
+    "CAT425": (
+        "A service cannot be asked by an item that records are looked up by.",
+        "give its request under `by`: the key and each relation with an inverse need one",
+    ),
+    "CAT426": (
+        "A resource that is asked over HTTP has a search or a condition on its records.",
+        "drop it: a service is asked by keys alone",
+    ),
     "CAT502": ("An overlay that is asked for does not exist.", "correct the name, or add overlays/<name>.yaml"),
     "CAT503": ("An overlay widens a share class.", "an overlay only narrows"),
     "CAT504": ("An overlay's line does not state its conflict.", "name the rule that the line contradicts"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from schema.catalogue import Catalogue, Item, ItemType, Resource
@@ -19,6 +19,7 @@ MEANINGS: dict[str, str] = {
     "LIV104": "Codes are not in the item's code table.",
     "LIV105": "A to-one resource has several records of one key.",
     "LIV201": "A column is not in the catalogue.",
+    "LIV202": "A delivery is refused.",
 }
 """Code -> meaning. Those from LIV201 on are for information."""
 
@@ -59,6 +60,14 @@ def differences(resource: Resource, table: Table | None, catalogue: Catalogue) -
         if name not in known
     ]
     return found
+
+
+def lost(resource: Resource, columns: Sequence[str]) -> list[Difference]:
+    """What of this resource is gone, where its source tells no more than the columns that it lacks."""
+    places = {item.column: f"{resource.name}.{item.name}" for item in resource.items.values()}
+    if places.keys() <= set(columns) and resource.table:
+        return [Difference("LIV101", resource.name, f"the table {resource.table} is gone")]
+    return [_gone(places.get(column, f"{resource.name} (source.updated)"), column, {}) for column in columns]
 
 
 def _gone(place: str, column: str, columns: dict[str, Column]) -> Difference:

@@ -58,6 +58,8 @@ def check_rows(
     where = findings.where(*written)
     if RowCondition.OWN_REGION in rows and resource.region is None:
         findings.note("CAT408", where, f"OWN_REGION, but resource {shown(resource.name)} has no `region`")
+    if RowCondition.OWN_REGION in rows and resource.http:
+        findings.note("CAT426", where, f"OWN_REGION, but resource {shown(resource.name)} is asked over HTTP")
     if RowCondition.ADULTS in rows and not _of_persons(resource, entities, findings):
         findings.note("CAT408", where, f"ADULTS, but the records of {shown(resource.name)} are not of persons")
 

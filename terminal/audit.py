@@ -31,6 +31,7 @@ query Disclosures($first: Int, $after: String, $filter: DisclosureFilter) {
     pageInfo { hasNextPage endCursor }
     indexedThrough
     recordedThrough
+    removedThrough
   }
 }
 """
@@ -92,6 +93,9 @@ def say_progress(page: Mapping[str, Any], as_json: bool) -> None:
     console = err if as_json else out
     text = f"台账 recorded {page['recordedThrough']} · 索引 indexed {page['indexedThrough']}"
     console.print(text, style="dim", highlight=False)
+    if page.get("removedThrough"):
+        gone = f"已期满删除 removed by rule: 至 through {page['removedThrough']}"
+        console.print(gone, style="yellow", highlight=False)
 
 
 def _lines(page: Mapping[str, Any]) -> list[_Line]:

@@ -28,6 +28,7 @@ query AuditPatterns($month: String!, $department: String, $first: Int!) {{
     topUsers {{ activity {{ {_ACTIVITY} }} peers median ratio }}
     indexedThrough
     recordedThrough
+    removedThrough
   }}
 }}
 """
@@ -35,9 +36,10 @@ STATISTICS = """\
 query AuditStatistics($month: String!, $department: String) {
   auditStatistics(month: $month, department: $department) {
     month
-    departments { department records users used refused failed shared withheld }
+    departments { department records users used refused failed shared withheld freshness { title updateCycle records averageDays } }
     indexedThrough
     recordedThrough
+    removedThrough
   }
 }
 """
@@ -101,7 +103,7 @@ def patterns(
     url: Url = "",
     settings: SettingsFile = Path(FILE),
 ) -> None:
-    """Show who stands out in a month: reasons to ask, no findings. Working hours know no public holidays."""
+    """Show who stands out in a month: reasons to ask, no findings."""
     variables = {"month": month, "department": department or None, "first": lines}
     page = answered(url_of(url, settings_of(settings)), token, PATTERNS, variables, "auditPatterns")
     if json:
@@ -148,6 +150,19 @@ def monthly(
             (_title(known, one["department"]), *(f"{one[name]:,}" for name in names)) for one in page["departments"]
         ]
         out.print(_table(f"共享使用统计 {page['month']}", titles, rows))
+        ages = [
+            (
+                _title(known, one["department"]),
+                age["title"],
+                age["updateCycle"],
+                f"{age['records']:,}",
+                f"{age['averageDays']:,.1f}",
+            )
+            for one in page["departments"]
+            for age in one["freshness"]
+        ]
+        heads = ("部门", "信息资源 resource", "更新周期 cycle", "记录次 records", "平均天数 days since change")
+        out.print(_table(f"数据新鲜度 freshness {page['month']}", heads, ages))
     say_progress(page, json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from rich.markup import escape
 from strawberry.printer import print_schema
 
 from app import graphql_schema
+from audit.hours import unknown_holidays
 from demo.issuer import demo_token
 from demo.scene import IDENTITIES
 from policies.identity import Role
@@ -17,15 +19,19 @@ from schema.catalogue import Purpose
 from schema.load import check_catalogue
 from schema.page import catalogue_page
 from settings import FILE, WrongSettings
-from terminal import operations, proofs, serving
+from terminal import archive, operations, proofs, serving
 from terminal.audit import data_subject, tail
 from terminal.audit_questions import find, monthly, patterns
+from terminal.citizens import my_disclosures
 from terminal.client import REFUSED, err, out
+from terminal.corrections import affected, corrections_command
 from terminal.grants import grant_command
 from terminal.joining import check_live, connect
 from terminal.lookup import lookup as ask_lookup
 from terminal.options import SettingsFile, Token, Url, catalogue_in, settings_of, url_of, wrong
 from terminal.policy import policy_command
+from terminal.reidentify import reidentify_command
+from terminal.replay import replay
 from terminal.shipped import SHIPPED
 from terminal.suspensions import disable, enable, lift, notices, suspend
 
@@ -50,11 +56,16 @@ command.add_typer(audit_command, name="audit")
 command.add_typer(operations_command, name="operations")
 command.add_typer(policy_command, name="policy")
 command.add_typer(grant_command, name="grant")
+command.add_typer(corrections_command, name="corrections")
+command.add_typer(reidentify_command, name="reidentify")
 for _proof in (proofs.verify, proofs.prove, proofs.checkpoint, proofs.witness):
     audit_command.command()(_proof)
-for _question in (find, patterns, monthly):
+audit_command.command("seal")(archive.seal_months)
+audit_command.command("remove")(archive.remove)
+audit_command.command("months")(archive.months)
+for _question in (find, patterns, monthly, affected, replay):
     audit_command.command()(_question)
-for _other in (connect, suspend, lift, disable, enable, notices):
+for _other in (connect, suspend, lift, disable, enable, notices, my_disclosures):
     command.command()(_other)
 
 
@@ -97,7 +108,7 @@ def check(
 ) -> None:
     """Lint a catalogue: each problem on one line with code, file, line, what, hint. Exit code 1 if there are any.
 
-    With --live: ask each relational source for its tables and a sample, and tell what is no longer as the catalogue says.
+    With --live: ask each source what it has, a database for a sample too, and tell what is no longer as the catalogue says.
     """
     if live:
         loaded = settings_of(settings)
@@ -113,6 +124,8 @@ def check(
         err.print(f"[red]{len(problems)} 处问题 problem(s)[/]")
         raise typer.Exit(REFUSED)
     err.print(f"[green]{escape(str(folder))} 目录无误 no problems[/]")
+    if unknown := unknown_holidays(datetime.now(UTC)):
+        err.print(f"[yellow]! 尚无本年度节假日安排 {unknown}[/]")
 
 
 @command.command()
@@ -121,13 +134,21 @@ def token(
     department: Annotated[str, typer.Option(help="The acting department's slug.")] = IDENTITIES[0].department,
     subject: Annotated[str, typer.Option(help="Who: an account's name.")] = "demo-01",
     hours: Annotated[float, typer.Option(min=0.01, max=24, help="How long it is valid.")] = 12,
+    identifier: Annotated[str, typer.Option(help="Who a citizen is: an identity number, credit code ...")] = "",
     settings: SettingsFile = Path(FILE),
 ) -> None:
-    """Print a token of the demo's issuer. Only in demo mode, for a service on this machine."""
+    """Print a token of the demo's issuer. Only in demo mode, for a service on this machine.
+
+    A citizen (`--role citizen --identifier ...`) acts for no department and reads what was disclosed of the own person.
+    """
     loaded = settings_of(settings)
     if not loaded.demo or not serving.is_loopback(loaded.server.host):
         raise wrong(["tokens are issued for the demo on 127.0.0.1 only; ask your identity provider"])
-    known = catalogue_in(loaded).departments
+    catalogue = catalogue_in(loaded)
+    known = catalogue.departments
+    if (role is Role.CITIZEN) != bool(identifier):
+        raise wrong(["--identifier 与 citizen 角色须同时给出 a citizen, and nobody else, has an --identifier"])
+    whose = data_subject(catalogue, identifier) if identifier else {}
     if department not in known:
         raise wrong([f"there is no department {department!r}; one of: {', '.join(known)}"])
     scene = serving.scene_of(loaded)
@@ -140,6 +161,7 @@ def token(
         department=department,
         role=role.value,
         hours=hours,
+        **whose,
     )
     err.print("演示令牌，不得用于生产 demo token, not for production", style="bold yellow")
     typer.echo(issued)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +13,19 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from connectors.contract import SourceError
+import connectors.kinds
+from app import rights_of
+from connectors.contract import Connector, SourceError
+from connectors.file import FileConnector
+from connectors.settings import SqlConnection
 from connectors.survey import survey
 from schema.catalogue import Catalogue, Department, Resource
 from schema.draft import Header, Table, draft
 from schema.errors import CODES
 from schema.identifiers import IdentifierError, to_credit_code
 from schema.names import is_slug
-from schema.reality import Difference, differences
-from settings import FILE, Settings, password_of
+from schema.reality import Difference, differences, lost
+from settings import FILE, Settings, WrongSettings, password_of
 from terminal.client import REFUSED, err
 from terminal.options import SettingsFile, catalogue_in, settings_of, wrong
 
@@ -30,8 +35,10 @@ _SLUG = "lower-case words joined by hyphens, as in `public-security`"
 def connect(
     url: Annotated[
         str, typer.Argument(help="Where the source is: postgresql://reader@host/db, mysql://..., sqlite:///file.db")
-    ],
-    department: Annotated[str, typer.Option(help="The department's slug: its file will be catalogue/<slug>.yaml.")],
+    ] = "",
+    department: Annotated[
+        str, typer.Option(help="The department's slug: its file will be catalogue/<slug>.yaml.")
+    ] = "",
     name: Annotated[str, typer.Option(help="Its English name.")] = "",
     title: Annotated[str, typer.Option(help="Its Chinese name.")] = "",
     code: Annotated[str, typer.Option(help="Its unified social credit code.")] = "",
@@ -40,15 +47,28 @@ def connect(
     schema: Annotated[str, typer.Option(help="The database's schema; default: the account's own.")] = "",
     table: Annotated[list[str] | None, typer.Option(help="Only this table or view; repeatable.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the draft to this file; default: standard output.")] = None,
+    grant: Annotated[
+        str,
+        typer.Option(
+            help="Instead, print the least rights of this connection's account, as SQL for its administrator."
+        ),
+    ] = "",
     settings: SettingsFile = Path(FILE),
 ) -> None:
     """Draft a department's catalogue file from a live source: tables, columns, titles from comments, types, keys, code tables.
 
     It reads at most 1,000 records of a table; identifiers are recognised by their check digits, and no sampled value is shown. Every
     item is CONDITIONAL until somebody decides. The password comes from the URL, or from ONESOURCE_PASSWORD_<DEPARTMENT>.
+
+    With --grant NAME no source is asked: it prints SELECT on the columns that the catalogue names, and nothing else.
     """
     loaded = settings_of(settings)
     catalogue = catalogue_in(loaded)
+    if grant:
+        _print_rights(loaded, catalogue, grant)
+        return
+    if not url or not department:
+        raise wrong(["needed: the source's URL and --department, or --grant with a connection's name"])
     header = _header(catalogue, department, name, title, code, region, contact)
     place = _with_password(url, department)
     try:
@@ -72,6 +92,13 @@ def connect(
             f'然后写入 then add to {escape(str(settings))}:\n\n\\[connections.{department}]\nurl = "{escape(shown)}"',
             highlight=False,
         )
+
+
+def _print_rights(settings: Settings, catalogue: Catalogue, name: str) -> None:
+    try:
+        typer.echo(rights_of(settings, catalogue, name), nl=False)
+    except WrongSettings as error:
+        raise wrong(error.lines) from None
 
 
 def _header(catalogue: Catalogue, slug: str, *given: str) -> Header:
@@ -113,13 +140,9 @@ def _told(code: str) -> str:
 
 
 def check_live(settings: Settings, catalogue: Catalogue) -> None:
-    """Print what differs between the catalogue and its relational sources; exits 1 if it promises what a source does not hold."""
+    """Print what differs between the catalogue and its sources; exits 1 if it promises what a source does not hold."""
     found: list[Difference] = []
-    asked = [
-        one
-        for one in catalogue.departments.values()
-        if one.connection and settings.connections[one.connection].kind == "sql"
-    ]
+    asked = [one for one in catalogue.departments.values() if one.connection]
     with Progress(console=err, transient=True) as progress:
         task = progress.add_task("比对数据源 comparing the sources", total=len(asked))
         for department in asked:
@@ -137,11 +160,11 @@ def check_live(settings: Settings, catalogue: Catalogue) -> None:
 def _of_department(department: Department, settings: Settings, catalogue: Catalogue) -> list[Difference]:
     name = department.connection or ""
     connection = settings.connections[name]
-    url = sa.make_url(connection.url)
-    if password := password_of(name, connection):
-        url = url.set(password=password)
-    resources = [one for one in catalogue.resources.values() if one.department == department.slug and one.table]
-    place = url.render_as_string(hide_password=False)
+    arguments = connection.arguments(password_of(name, connection))
+    resources = [one for one in catalogue.resources.values() if one.department == department.slug and one.connected]
+    if not isinstance(connection, SqlConnection):
+        return asyncio.run(_of_connector(department, connectors.kinds.connect(connection.kind, **arguments), resources))
+    place = arguments["url"].render_as_string(hide_password=False)
     tables: dict[str, Table] = {}
     try:
         for schema in {_parted(one)[0] for one in resources}:
@@ -150,6 +173,28 @@ def _of_department(department: Department, settings: Settings, catalogue: Catalo
     except SourceError as error:
         return [Difference("LIV001", department.slug, f"{error.code}: {CODES[error.code].message.en}")]
     return [one for resource in resources for one in differences(resource, tables.get(resource.table or ""), catalogue)]
+
+
+async def _of_connector(
+    department: Department, connector: Connector, resources: Sequence[Resource]
+) -> list[Difference]:
+    """What a source that is no database can say of itself: columns that are gone, deliveries that were refused."""
+    found: list[Difference] = []
+    await connector.open()
+    try:
+        for resource in resources:
+            found += lost(resource, await connector.check(resource))
+        if isinstance(connector, FileConnector):
+            found += [
+                Difference("LIV202", department.slug, f"the delivery {name} is refused: {why}")
+                for state in connector.deliveries()
+                for name, why in state.refused.items()
+            ]
+    except SourceError as error:
+        return [Difference("LIV001", department.slug, f"{error.code}: {CODES[error.code].message.en}")]
+    finally:
+        await connector.close()
+    return found
 
 
 def _parted(resource: Resource) -> tuple[str, str]:

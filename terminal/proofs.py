@@ -15,7 +15,8 @@ from typing import Annotated
 import httpx
 import typer
 
-from app import ledger_urls
+from app import ledger_store, ledger_urls
+from audit.archive import ArchivedStore
 from audit.checkpoint import (
     CheckpointError,
     SigningFailed,
@@ -25,15 +26,14 @@ from audit.checkpoint import (
     read_witness_key,
     signed_by,
 )
-from audit.integrator import LATEST, export
-from audit.merkle import TreeHash
+from audit.integrator import LATEST, export, tree_of
+from audit.merkle import HashesMissing, TreeHash
 from audit.proof import ProofError, carried, consistency, place_of
 from audit.proof import prove as proof_of
 from audit.store import Store, StoreUnavailable
-from audit.stores import store_at
 from audit.verify import Report, Source
 from audit.verify import verify as verify_store
-from audit.verify_offline import Key, parse_checkpoint
+from audit.verify_offline import Checkpoint, Key, parse_checkpoint
 from audit.witness import Refused, attest, last_seen, parse_request
 from schema.errors import CODES
 from settings import FILE, Settings
@@ -66,11 +66,11 @@ def verify(
     loaded = settings_of(settings)
     more = [Source(_text(file), str(file), vouched=True) for file in checkpoint or ()]
     more += [Source(_text(file), file.name) for file in _exported(loaded)]
-    keys, witnesses = _log_keys(loaded, key), _keys((*loaded.ledger.witnesses, *(witness or ())), read_witness_key)
+    keys, witnesses = _log_keys(loaded, key), keys_of((*loaded.ledger.witnesses, *(witness or ())), read_witness_key)
     for source in more:
         if source.vouched:
             _opened(source.text, keys, loaded.ledger.origin)
-    with _store(loaded) as store:
+    with opened_store(loaded) as store:
         report = verify_store(store, TreeHash(loaded.ledger.hash), loaded.ledger.origin, keys, witnesses, more)
     _show(report)
     if report.findings:
@@ -85,8 +85,8 @@ def prove(
 ) -> None:
     """Write the proof of one record, as audit/verify_offline.py checks it: under the newest witnessed checkpoint, else the newest."""
     loaded = settings_of(settings)
-    witnesses = _keys((*loaded.ledger.witnesses, *(witness or ())), read_witness_key)
-    with _store(loaded) as store:
+    witnesses = keys_of((*loaded.ledger.witnesses, *(witness or ())), read_witness_key)
+    with opened_store(loaded) as store:
         proof = proof_of(store, TreeHash(loaded.ledger.hash), place_of(store, record), witnesses)
     _write(out_file, json.dumps(proof, ensure_ascii=False, indent=1) + "\n")
 
@@ -106,7 +106,7 @@ def checkpoint(
     if public_key:
         _write(out_file, _own_key(loaded).text() + "\n")
         return
-    with _store(loaded) as store:
+    with opened_store(loaded) as store:
         if keep is not None:
             _keep(loaded, store, _text(keep))
             return
@@ -134,7 +134,7 @@ def witness(
 
     The first run tells the public key that others check the cosignature with.
     """
-    keys = _keys(ledger, read_log_key)
+    keys = keys_of(ledger, read_log_key)
     try:
         signer = read_signer(key, name, witness=True)
     except (OSError, ValueError) as error:
@@ -143,7 +143,7 @@ def witness(
         text = _text(Path(source)) if "://" not in source else _asked(source, keys, state)
         note = attest(parse_request(text), keys, signer, state, int(time.time()))
     except Refused as refused:
-        raise _fault(refused.code, f"since={refused.seen}") from None
+        raise fault(refused.code, f"since={refused.seen}") from None
     except SigningFailed:
         raise wrong([f"{key}: 无法签名 cannot sign"]) from None
     except (OSError, ValueError) as error:
@@ -156,12 +156,12 @@ def witness(
 
 
 @contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
+def opened_store(settings: Settings) -> Iterator[ArchivedStore]:
     """The ledger's store; exits with a sentence for what stands in the way."""
     url = ledger_urls(settings)[0]
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
         raise wrong(["ledger.url: 台账不存在 there is no ledger yet"])
-    store = store_at(url, settings.ledger.timeout)
+    store = ledger_store(settings)
     try:
         store.open()
         yield store
@@ -169,13 +169,13 @@ def _store(settings: Settings) -> Iterator[Store]:
         err.print("[red]台账库不可用 the ledger's store cannot be read[/] (ledger.url)")
         raise typer.Exit(UNREACHABLE) from None
     except (ProofError, CheckpointError) as error:
-        raise _fault(error.code) from None
+        raise fault(error.code) from None
     finally:
         store.close()
 
 
 def _log_keys(settings: Settings, more: Sequence[Path] | None) -> list[Key]:
-    return [_own_key(settings), *_keys((*settings.ledger.former_keys, *(more or ())), read_log_key)]
+    return [_own_key(settings), *keys_of((*settings.ledger.former_keys, *(more or ())), read_log_key)]
 
 
 def _own_key(settings: Settings) -> Key:
@@ -188,7 +188,7 @@ def _own_key(settings: Settings) -> Key:
         raise wrong([f"ledger.signing_key_file: {error}"]) from None
 
 
-def _keys(files: Sequence[Path], read: Callable[[Path], Key]) -> list[Key]:
+def keys_of(files: Sequence[Path], read: Callable[[Path], Key]) -> list[Key]:
     keys = []
     for file in files:
         try:
@@ -204,7 +204,7 @@ def _opened(note: str, keys: Sequence[Key], origin: str) -> None:
     try:
         opened(note, keys, origin)
     except CheckpointError as error:
-        raise _fault(error.code, exits=WRONG_USE) from None
+        raise fault(error.code, exits=WRONG_USE) from None
 
 
 def _exported(settings: Settings) -> Iterator[Path]:
@@ -215,15 +215,24 @@ def _exported(settings: Settings) -> Iterator[Path]:
 def _keep(settings: Settings, store: Store, note: str) -> None:
     """Keep and export a checkpoint that came back cosigned: it must be ours, and one of the settings' witnesses' too."""
     checkpoint = opened(note, _log_keys(settings, None), settings.ledger.origin)
-    if not signed_by(checkpoint, _keys(settings.ledger.witnesses, read_witness_key)):
+    if not signed_by(checkpoint, keys_of(settings.ledger.witnesses, read_witness_key)):
         raise wrong(["没有已配置见证方的签名 no witness of the settings (ledger.witnesses) has cosigned it"])
     own = store.checkpoint_of(checkpoint.size)
-    if own is None or parse_checkpoint(own.text).text != checkpoint.text:
+    # two of one size differ in the map of data subjects alone
+    if not (parse_checkpoint(own.text).root == checkpoint.root if own else _leads_to(store, checkpoint)):
         raise CheckpointError("LEDGER_FORKED")
     if settings.ledger.export is not None:
         export(settings.ledger.export, checkpoint.size, note, latest=False)
     store.keep_checkpoint(note, checkpoint.size)
     err.print(f"[green]已保存 kept[/] {checkpoint.size}")
+
+
+def _leads_to(store: Store, checkpoint: Checkpoint) -> bool:
+    """Whether the records lead to a checkpoint that came back when the store had let go of its own."""
+    try:
+        return tree_of(store, TreeHash(checkpoint.hash)).root(checkpoint.size) == checkpoint.root
+    except HashesMissing:
+        return False
 
 
 def _asked(source: str, keys: Sequence[Key], state: Path) -> str:
@@ -236,7 +245,7 @@ def _asked(source: str, keys: Sequence[Key], state: Path) -> str:
             seen = last_seen(state, size.origin)
             return client.get(f"{base}/{size.size}", params={"since": seen}).raise_for_status().text
     except CheckpointError as error:
-        raise _fault(error.code) from None
+        raise fault(error.code) from None
     except httpx.HTTPError as error:
         err.print(plain(f"{source} 没有应答 does not answer ({type(error).__name__})"), style="red")
         raise typer.Exit(UNREACHABLE) from None
@@ -271,7 +280,16 @@ def _show(report: Report) -> None:
         out.print(plain(f"  → {code.hint.zh} {code.hint.en}"), style="dim")
     if len(report.findings) > _MOST_SHOWN:
         out.print(f"… {len(report.findings) - _MOST_SHOWN}")
-    out.print(f"{report.records} 条记录 records, {report.checkpoints} 个检查点 checkpoints", highlight=False)
+    counted = (
+        f"{report.records} 条记录 records, {report.checkpoints} 个检查点 checkpoints, {report.maps} 个名单映射 maps"
+    )
+    out.print(counted, highlight=False)
+    if report.sealed:
+        out.print(f"其中封存月份 of them sealed months: {report.sealed}", highlight=False)
+    if report.removed:
+        span = "–".join(dict.fromkeys((report.removed[0], report.removed[-1])))
+        told = f"已按规定期满删除 removed by rule: {span}, 其余记录以其子树根证明 their subtrees prove the others"
+        out.print(told, highlight=False)
     if report.proven:
         out.print(f"已证明 proven: 1–{report.proven}", style="green", highlight=False)
     if report.proven < report.records:
@@ -279,7 +297,7 @@ def _show(report: Report) -> None:
         out.print(told, style="yellow", highlight=False)
 
 
-def _fault(code: str, more: str = "", *, exits: int = REFUSED) -> typer.Exit:
+def fault(code: str, more: str = "", *, exits: int = REFUSED) -> typer.Exit:
     """What to raise after a refusal: says its code, message and hint."""
     told = CODES[code]
     err.print(plain(f"✗ {code} {told.message.zh} {told.message.en}"), style="red")

@@ -161,6 +161,7 @@ def _show_demo(settings: Settings, report: CityReport, case: str) -> None:
     here = address(settings)
     out.print(f"GraphQL   {here}/graphql", highlight=False)
     out.print(f"GraphiQL  {here}/graphiql", highlight=False)
+    out.print(f"数据源状态 {here}/sources", highlight=False)
     table = Table("身份 identity", "角色 role", "部门 department", title="演示身份 demo identities (12 h)")
     for one in IDENTITIES:
         table.add_row(one.title, one.role, one.department)

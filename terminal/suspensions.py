@@ -27,13 +27,17 @@ DISABLE = (
 )
 ENABLE = "mutation Enable($input: DisabledInput!) { enable(input: $input) }"
 DISABLEMENTS = "query Disablements { disablements { kind name department reason by at } }"
-NOTICES = "query Notices($after: Int!, $first: Int!) { notices(after: $after, first: $first) { number at kind zh en reference } }"
+NOTICES = (
+    "query Notices($after: Int!, $first: Int!) { notices(after: $after, first: $first)"
+    " { number at kind zh en reference uses { operationId case at outcomes } } }"
+)
 _KINDS = {
     "SUSPENDED": "暂停提供",
     "LIFTED": "恢复提供",
     "ENDED": "终止提供",
     "EXCEPTION": "协商提供备案",
     "RULES": "规则文件变更",
+    "CORRECTED": "更正错误信息",
 }
 _DISABLED = {"PERSON": "人员", "TOKEN": "令牌", "CLIENT": "客户端"}
 
@@ -89,7 +93,7 @@ def disable(
         found = [answer(DISABLE, {"input": given, "reason": reason}, address, token)]
     else:
         found = answer(DISABLEMENTS, {}, address, token)
-    table = _table("停用", "对象", "名称", "部门", "理由", "经办人", "时间")
+    table = titled("停用", "对象", "名称", "部门", "理由", "经办人", "时间")
     for one in found:
         cells = (
             _DISABLED[one["kind"]],
@@ -97,7 +101,7 @@ def disable(
             one["department"] or "全部",
             one["reason"],
             one["by"],
-            _at(one["at"]),
+            at_china(one["at"]),
         )
         table.add_row(*map(plain, cells))
     out.print(table)
@@ -124,32 +128,38 @@ def notices(
     url: Url = "",
     settings: SettingsFile = Path(FILE),
 ) -> None:
-    """报告 What the supervising department was told: suspensions, ends, agreed exceptions."""
-    table = _table("报告", "编号", "时间", "事项", "内容", "授权或暂停编号")
+    """报告、通知 What your department was told: of corrections every one, of suspensions, ends and agreed exceptions the supervising one."""
+    table = titled("报告、通知", "编号", "时间", "事项", "内容", "授权、暂停或更正编号")
     for one in answer(NOTICES, {"after": after, "first": lines}, url_of(url, settings_of(settings)), token):
-        cells = (str(one["number"]), _at(one["at"]), _KINDS.get(one["kind"], one["kind"]), one["zh"], one["reference"])
+        used = [
+            f"\n{at_china(use['at'])} 受理号 {use['case'] or '—'} 操作编号 {use['operationId']}" for use in one["uses"]
+        ]
+        text = "".join([one["zh"], *used])
+        cells = (str(one["number"]), at_china(one["at"]), _KINDS.get(one["kind"], one["kind"]), text, one["reference"])
         table.add_row(*map(plain, cells))
     out.print(table)
 
 
 def _show(found: list[Mapping[str, Any]]) -> None:
-    table = _table("暂停提供", "编号", "提供部门", "对象", "使用部门", "理由", "经办人", "暂停时间", "恢复时间", "报告")
+    table = titled("暂停提供", "编号", "提供部门", "对象", "使用部门", "理由", "经办人", "暂停时间", "恢复时间", "报告")
     for one in found:
-        told = f"{one['notice']}（{_at(one['toldAt'])}）" if one["notice"] else "—"
+        told = f"{one['notice']}（{at_china(one['toldAt'])}）" if one["notice"] else "—"
         cells = (
             one["id"], one["provider"], one["grant"] or one["object"] or "全部信息资源", one["department"] or "—",
-            one["reason"], one["by"], _at(one["at"]), _at(one["liftedAt"]), told,
+            one["reason"], one["by"], at_china(one["at"]), at_china(one["liftedAt"]), told,
         )  # fmt: skip
         table.add_row(*map(plain, cells))
     out.print(table)
 
 
-def _table(title: str, *columns: str) -> Table:
+def titled(title: str, *columns: str) -> Table:
+    """An empty table whose cells fold."""
     table = Table(title=title)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
-def _at(written: str | None) -> str:
+def at_china(written: str | None) -> str:
+    """A time of an answer as China's; — for none."""
     return datetime.fromisoformat(written).astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S") if written else "—"

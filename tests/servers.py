@@ -87,9 +87,13 @@ def _engine(url: sa.URL) -> sa.Engine:
         made = sa.create_engine(url, poolclass=sa.NullPool)
         sa.event.listen(made, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
         return made
-    quick = {"options": "-csynchronous_commit=off"}
+    quick = {"options": "-csynchronous_commit=off -capplication_name=tests"}
     made = sa.create_engine(
-        url.set(drivername="postgresql+psycopg"), pool_size=1, isolation_level="AUTOCOMMIT", connect_args=quick
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=1,
+        pool_pre_ping=True,
+        isolation_level="AUTOCOMMIT",
+        connect_args=quick,
     )
     _STARTED.callback(made.dispose)
     return made
@@ -108,7 +112,8 @@ async def _execute_mariadb(url: sa.URL, statements: Sequence[Statement]) -> list
                 rows = [[row[name] for name in written.positiontup or ()] for row in one[1]]
                 await cursor.executemany(str(written), rows)
             else:
-                await cursor.execute(one if isinstance(one, str) else str(one.compile(dialect=dialect)))
+                text = one if isinstance(one, str) else str(one.compile(dialect=dialect)).replace("%%", "%")
+                await cursor.execute(text)
         return list(await cursor.fetchall() or ())
 
 
@@ -262,7 +267,12 @@ class MariadbServer:
     def start(self) -> None:
         """Return when it answers."""
         place = ("--bind-address=127.0.0.1", f"--port={self.port}", f"--socket={self.folder / 'socket'}")
-        quick = ("--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--skip-log-bin")
+        quick = (
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-buffer-pool-size=32M",
+            "--skip-log-bin",
+            "--character-set-server=utf8mb4",
+        )
         command = ["mariadbd", "--no-defaults", f"--datadir={self.folder / 'data'}", *place, *quick]
         self.process = _begin(command, "mysql", self.folder)
         end = time.monotonic() + 30

@@ -69,8 +69,10 @@ class Service:
     def token(
         self, role: str = "clerk", department: str = "housing", subject: str = "", hours: float = 1, **more: str
     ) -> str:
-        """A token; `more` may have region, client and the token's own name."""
+        """A token; `more` may have region, client and the token's own name. A citizen is the applicant, unless `identifier` names another."""
         identity = self.settings.identity
+        if role == "citizen":
+            more = {"entity": "Person", "identifier": self.examples.applicant.identifier} | more
         return demo_token(
             self.scene.issuer,
             identity.issuer,

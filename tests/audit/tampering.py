@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 from audit.checkpoint import Signer, checkpoint_text, cosigned, read_signer, signed
+from audit.compression import Compression, Dictionary
 from audit.integrator import Integrator
 from audit.merkle import TILE_HEIGHT, Frontier, TreeHash
 from audit.store import NewFrame, Store
@@ -139,6 +140,7 @@ def made(sealed: Sealed, edit: Edit, file: Path, tree: str) -> None:
     shutil.copy(sealed.file, file)
     connection = sqlite3.connect(file, isolation_level=None)
     connection.execute("PRAGMA synchronous=OFF")
+    connection.create_function("plain", 1, plain(connection))
     connection.execute("BEGIN")
     edit.make(connection)
     if tree != "kept":
@@ -149,10 +151,10 @@ def made(sealed: Sealed, edit: Edit, file: Path, tree: str) -> None:
 
 def _fit(connection: sqlite3.Connection, signer: Signer | None) -> None:
     """Leaves and nodes that fit the frames, and, with a signer, checkpoints that fit the leaves."""
-    frontier, leaves = Frontier(SHA), []
+    frontier, leaves, frame_of = Frontier(SHA), [], plain(connection)
     frames = connection.execute("SELECT frame FROM frames WHERE seq > 0 ORDER BY seq").fetchall()
     for position, (content,) in enumerate(frames[: SIZES[-1]]):
-        digest = SHA.leaf(content if isinstance(content, bytes) else b"")
+        digest = SHA.leaf(frame_of(content))
         frontier.append(digest)
         leaves.append((position, position + 1, digest))
         if signer and frontier.size in SIZES:
@@ -177,12 +179,35 @@ def _run(connection: sqlite3.Connection, statement: str, *values: object) -> Non
     assert connection.execute(statement, values).rowcount > 0, statement
 
 
-def _frame(connection: sqlite3.Connection, place: int) -> bytes:
+def _stored(connection: sqlite3.Connection, place: int) -> bytes:
     return bytes(connection.execute("SELECT frame FROM frames WHERE seq = ?", (place,)).fetchone()[0])
 
 
+def plain(connection: sqlite3.Connection) -> Callable[[object], bytes]:
+    """What makes a frame of what is stored; empty for what is none."""
+    rows = connection.execute("SELECT number, content, zlib FROM dictionaries").fetchall()
+
+    def keep(content: bytes, version: str) -> Dictionary:
+        raise AssertionError("nothing is written")
+
+    compression = Compression(lambda: [Dictionary(*row) for row in rows], keep)
+
+    def unpacked(stored: object) -> bytes:
+        try:
+            return compression.unpack(stored)
+        except ValueError:
+            return b""
+
+    return unpacked
+
+
+def _frame(connection: sqlite3.Connection, place: int) -> bytes:
+    return plain(connection)(_stored(connection, place))
+
+
 def _change_byte(connection: sqlite3.Connection, place: int, rng: Random) -> None:
-    content = bytearray(_frame(connection, place))
+    """Of the record, or of the bytes that it is compressed to."""
+    content = bytearray(rng.choice((_stored, _frame))(connection, place))
     content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     _run(connection, "UPDATE frames SET frame = ? WHERE seq = ?", bytes(content), place)
 

@@ -30,7 +30,7 @@ def test_a_frame_is_json_that_anybody_can_read() -> None:
 
 
 def test_a_frame_says_by_which_form_to_read_it() -> None:
-    assert decode(frame("o-1").encode())["version"] == 1
+    assert decode(frame("o-1").encode())["version"] == 2
 
 
 def test_a_hash_differs_by_key_entity_and_identifier() -> None:

@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from audit.index import Answer, Index
+from audit.entries import ENTRY_INDEXES, Entries, metadata
+from audit.index import Answer, Index, IndexIncomplete
+from audit.index_rows import Writer
 from audit.ledger import Ledger
 from audit.questions import Place, Question
-from tests.audit.frames import HASH, SeenLine, append, frame, index_of, lines_of, node, open_ledger
+from audit.records import Reader
+from audit.statistics import uses_of
+from audit.store import StoredFrame
+from tests.audit.frames import HASH, ITEMS, SeenLine, append, frame, index_of, lines_of, node, open_ledger
 
 ANNA, BEI = HASH.of("Person", "421202199001011234"), HASH.of("Person", "421202199202022345")
 EVERYTHING = Question()
@@ -238,3 +246,80 @@ def test_two_indexers_at_once_do_not_double_an_entry(tmp_path: Path) -> None:
     assert errors == []
     assert rows(tmp_path) == 1700
     assert ask(tmp_path, limit=1).indexed == 1700
+
+
+# -- built anew ------------------------------------------------------------------------------------------------
+
+
+def test_a_long_ledger_is_indexed_first_and_asked_when_that_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(tmp_path, *(frame(f"o-{number}", node(ANNA)) for number in range(30)))
+    before = ask(tmp_path)
+    for file in tmp_path.glob("index.db*"):
+        file.unlink()
+    monkeypatch.setattr("audit.index._LONG", 20)
+    monkeypatch.setattr("audit.index._BATCH", 10)
+    ledger = open_ledger(tmp_path)
+    index = index_of(tmp_path, ledger)
+    index.prepare()
+
+    async def work() -> None:
+        for _ in range(3):
+            with pytest.raises(IndexIncomplete):
+                await index.ask(EVERYTHING, 5)
+            with pytest.raises(IndexIncomplete):
+                await index.read(lambda connection, _: uses_of(connection, 202605))
+            index.advance()
+        index.advance()
+        assert await index.ask(EVERYTHING, 100) == before
+        await index.close()
+        await ledger.close()
+
+    asyncio.run(work())
+    connection = sqlite3.connect(tmp_path / "index.db")
+    made = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    connection.close()
+    assert made >= set(ENTRY_INDEXES)
+
+
+def test_an_index_marked_by_another_calendar_is_built_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of October 2026 is a Friday: it becomes a holiday with the release that knows of it."""
+    friday = 1_790_906_400_000_000
+    with monkeypatch.context() as unknown:
+        unknown.setattr("audit.index.calendar", lambda: "older")
+        unknown.setattr("audit.entries.is_outside_hours", lambda _: False)
+        unknown.setattr("audit.questions.is_outside_hours", lambda _: False)
+        keep(tmp_path, frame("o-1", node(ANNA), at=friday))
+        assert operations(lines_of(ask(tmp_path, Question(outside_hours=True)))) == []
+    assert operations(lines_of(ask(tmp_path, Question(outside_hours=True)))) == ["o-1"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([ANNA, BEI]), st.sampled_from(["RA", "RD", "FM", "DD"]), st.sampled_from("12"),
+                  st.integers(0, 70), st.sampled_from(["SUBJECT", "OTHER"]), st.sampled_from(["a", "b"])),
+        max_size=25,
+    ),
+    st.integers(1, 7),
+)  # fmt: skip
+@settings(max_examples=25, deadline=None)
+def test_the_counts_do_not_depend_on_how_frames_come_in_batches(asked: list[tuple[Any, ...]], size: int) -> None:
+    frames = [
+        StoredFrame(number, frame(
+            f"o-{number}", node(entity, letters, case=f"N-{case}", subject=kind), subject=user,
+            at=1_780_000_000_000_000 + day * 86_400_000_000,
+        ).encode())
+        for number, (entity, letters, case, day, kind, user) in enumerate(sorted(asked, key=lambda one: one[3]), 1)
+    ]  # fmt: skip
+
+    def counted(size: int) -> list[list[Any]]:
+        engine = sa.create_engine("sqlite://")
+        metadata.create_all(engine)
+        writer, entries = Writer(), Entries(Reader(dict(enumerate(ITEMS, 1))))
+        with engine.begin() as connection:
+            for begin in range(0, len(frames), size):
+                writer.write(connection, entries.batch(frames[begin : begin + size]))
+            return [sorted(map(tuple, connection.execute(sa.select(table)))) for table in metadata.sorted_tables]
+
+    assert counted(size) == counted(100)

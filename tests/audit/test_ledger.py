@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -190,8 +191,9 @@ def test_a_full_disk_refuses_and_space_heals(tmp_path: Path) -> None:
         sa.event.listen(sa.pool.Pool, "connect", no_space)
         try:
             full = Ledger(store_at(f"sqlite:///{tmp_path / 'ledger.db'}", 5), 5)
+            full.open()
             with pytest.raises(LedgerUnavailable):
-                await full.append(1, "too large", b"x" * 1_000_000)
+                await full.append(1, "too large", os.urandom(1_000_000))
             await full.close()
         finally:
             sa.event.remove(sa.pool.Pool, "connect", no_space)

@@ -6,15 +6,16 @@ import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from audit.entries import FORM, is_outside_hours, metadata, month_of, position_table
+from audit.entries import FORM, metadata, position_table
 from audit.frame import OUTCOMES, Frame
+from audit.hours import is_outside_hours, known_through, month_of, unknown_holidays
 from audit.index import Answer, Index
 from audit.ledger import Ledger
 from audit.questions import Place, Question
@@ -235,10 +236,21 @@ def test_the_index_keeps_neither_a_keyed_hash_nor_a_case_number(archive: Archive
         ("2026-11-21T10:00:00", True),
         ("2026-11-22T10:00:00", True),
         ("2026-11-23T10:00:00", False),
+        ("2026-10-01T10:00:00", True),  # a Thursday, the National Day
+        ("2026-10-10T10:00:00", False),  # a Saturday that is worked instead
+        ("2026-10-10T19:00:00", True),
+        ("2003-10-01T10:00:00", False),  # of a year that is not known the weekday counts
+        ("2003-10-04T10:00:00", True),
     ],
 )
 def test_working_hours_are_those_of_china(time: str, outside: bool) -> None:
     assert is_outside_hours(at(time)) is outside
+
+
+def test_a_year_that_is_not_known_is_told_and_a_known_one_is_not() -> None:
+    assert unknown_holidays(datetime(known_through(), 12, 31, 15, tzinfo=UTC)) == ""
+    later = unknown_holidays(datetime(known_through(), 12, 31, 17, tzinfo=UTC))  # the year has begun in China
+    assert str(known_through() + 1) in later
 
 
 def test_a_month_begins_at_midnight_in_china() -> None:

@@ -10,12 +10,24 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from audit.store import KeptCheckpoint, Leaf, Lease, LeaseLost, NewFrame, Node, Store, StoredFrame, StoreUnavailable
+from audit.store import (
+    KeptCheckpoint,
+    KeptMonth,
+    Leaf,
+    Lease,
+    LeaseLost,
+    NewFrame,
+    Node,
+    Store,
+    StoredFrame,
+    StoreUnavailable,
+)
 from audit.stores import store_at
 from tests.audit.store_places import KINDS, store_url, text_of
 
@@ -110,6 +122,24 @@ def test_frames_of_any_time_are_kept_in_the_order_in_which_they_came(store: Stor
     store.append([NewFrame(at, f"o-{number}", b"x") for number, at in enumerate(times[4:], 4)])
     assert [one.seq for one in store.read(0, 10)] == [1, 2, 3, 4, 5, 6]
     assert [found.seq for number in range(6) if (found := store.find(f"o-{number}"))] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_store_that_can_be_written_says_so_and_one_that_is_locked_does_not(url: sa.URL, store: Store) -> None:
+    store.append(new("a"))
+    store.check()
+    other = sa.create_engine(url)
+    impatient = store_at(url, 0.3)
+    impatient.open()
+    with other.connect() as connection:
+        sqlite = connection.dialect.name == "sqlite"
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if sqlite else "SELECT seq FROM head FOR UPDATE")
+        with pytest.raises(StoreUnavailable):
+            impatient.check()
+        connection.rollback()
+    impatient.check()
+    assert kept(store) == [(1, "a")]
+    impatient.close()
+    other.dispose()
 
 
 def test_opening_again_changes_nothing(url: sa.URL, store: Store) -> None:
@@ -327,9 +357,89 @@ def test_of_many_who_want_a_lease_at_once_one_gets_it(url: sa.URL) -> None:
         one.close()
 
 
+def test_parts_of_policies_are_kept_once_and_never_replaced(url: sa.URL, store: Store) -> None:
+    one, two = "a" * 32, "b" * 32
+    assert store.kept_parts([]) == set()
+    store.keep_parts({one: b"first", two: bytes(range(256))})
+    other = opened_at(url)
+    other.keep_parts({one: b"another", "c" * 32: b""})
+    assert other.parts([one, two, "d" * 32]) == {one: b"first", two: bytes(range(256))}
+    other.close()
+    assert store.kept_parts([one, two, "c" * 32, "d" * 32]) == {one, two, "c" * 32}
+    many = {f"{number:032x}": b"x" for number in range(1_234)}
+    store.keep_parts(many)
+    assert store.parts(many) == many
+
+
 def test_checkpoints_are_kept_in_order(store: Store) -> None:
     numbers = [store.keep_checkpoint(text) for text in ("one\n", "two\n数据\n", "three\n")]
     assert numbers == [1, 2, 3]
     assert store.checkpoints(1, 5) == [KeptCheckpoint(2, "two\n数据\n"), KeptCheckpoint(3, "three\n")]
     assert store.checkpoints(0, 1) == [KeptCheckpoint(1, "one\n")]
     assert store.last_checkpoint() == KeptCheckpoint(3, "three\n")
+
+
+# -- sealed months -------------------------------------------------------------------------------------------------
+
+
+def month(name: str, first: int, last: int) -> KeptMonth:
+    return KeptMonth(name, first, last, "{}")
+
+
+def test_days_have_the_last_place_of_each(store: Store) -> None:
+    day = 86_400_000_000
+    moments = [20 * day, 20 * day - 8 * day // 24 - 1, 20 * day - 8 * day // 24, 22 * day]
+    store.append([NewFrame(at, f"o-{number}", b"{}") for number, at in enumerate(moments)])
+    assert store.days(0) == {20: 3, 19: 2, 22: 4}
+    assert store.days(3) == {22: 4}
+    assert store.days(4) == {}
+
+
+def test_months_follow_each_other_and_are_removed_once(store: Store) -> None:
+    for wrong in (month("2026-01", 2, 3), month("2026-01", 1, 0)):
+        with pytest.raises(ValueError, match="follow"):
+            store.keep_month(wrong)
+    months = [month("2026-01", 1, 2), month("2026-02", 3, 3)]
+    for one in months:
+        store.keep_month(one)
+    with pytest.raises((ValueError, StoreUnavailable)):
+        store.keep_month(month("2026-02", 4, 9))
+    assert store.months() == months
+    store.keep_removal("2026-01", "gone")
+    for name in ("2026-01", "2026-03"):
+        with pytest.raises(ValueError, match="no such month"):
+            store.keep_removal(name, "again")
+    assert store.months() == [replace(months[0], removal="gone"), months[1]]
+
+
+def test_only_what_was_moved_out_is_dropped_and_places_go_on(store: Store) -> None:
+    store.append(new(*"abcdefg"))
+    assert store.drop_frames(10) == 0
+    store.keep_month(month("2026-01", 1, 5))
+    assert [store.drop_frames(2) for _ in range(4)] == [2, 2, 1, 0]
+    assert kept(store) == [(6, "f"), (7, "g")]
+    store.keep_month(month("2026-02", 6, 7))
+    while store.drop_frames(1):
+        pass
+    store.append(new("h"))
+    assert kept(store) == [(8, "h")]
+
+
+def test_a_frame_whose_month_was_moved_out_meanwhile_is_kept_all_the_same(url: sa.URL, store: Store) -> None:
+    other = opened_at(url)
+    other.append(new("a"))
+    store.append(new("b"))
+    store.keep_month(month("2026-05", 1, 2))
+    while store.drop_frames(10):
+        pass
+    other.append(new("late"))  # its partition, on PostgreSQL, is gone
+    assert kept(store) == [(3, "late")]
+    other.close()
+
+
+def test_leaves_of_a_range_are_dropped(store: Store) -> None:
+    assert store.hold(MINE, 60)
+    store.integrate(MINE, [leaf(position) for position in range(6)])
+    store.drop_leaves(1, 4)
+    assert store.leaves(0, 9) == [leaf(0), leaf(4), leaf(5)]
+    assert store.size() == 6

@@ -301,12 +301,12 @@ async def work(file):
     resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(file + "-wal") + 20_000, resource.RLIM_INFINITY))
     for number in range(3):
         try:
-            await ledger.append(1, f"during-{number}", b"x" * 100_000)
+            await ledger.append(1, f"during-{number}", os.urandom(1_000_000))
         except LedgerUnavailable:
             print("refused")
     await ledger.append(1, "small", b"x")
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    await ledger.append(1, "after", b"x" * 100_000)
+    await ledger.append(1, "after", os.urandom(1_000_000))
     print([one.seq for one in ledger.read(0, 9)])
     await ledger.close()
 
@@ -354,7 +354,7 @@ def test_a_full_disk_refuses_and_heals_when_there_is_room(small_disk: Path) -> N
         fill(ballast)
         for number in range(3):
             with pytest.raises(LedgerUnavailable):
-                await ledger.append(AT, f"during-{number}", b"x" * 100_000)
+                await ledger.append(AT, f"during-{number}", os.urandom(1_000_000))
         ballast.unlink()
         await append(ledger, "after")
         assert operations(ledger) == ["before", "after"]

@@ -82,6 +82,12 @@ def test_a_changed_record_is_named(sealed: Sealed, tmp_path: Path) -> None:
     assert report.findings == (Finding("LEDGER_CHANGED", 77, 77),)
 
 
+@pytest.mark.parametrize("column", ["frame", "operation"])
+def test_what_is_no_text_is_named_like_any_other_change(sealed: Sealed, tmp_path: Path, column: str) -> None:
+    report = after(sealed, tmp_path, "kept", run(f"UPDATE frames SET {column} = CAST(x'80ff' AS TEXT) WHERE seq = 77"))
+    assert report.findings == (Finding("LEDGER_CHANGED", 77, 77),)
+
+
 def test_a_removed_record_is_named(sealed: Sealed, tmp_path: Path) -> None:
     report = after(sealed, tmp_path, "kept", run("DELETE FROM frames WHERE seq BETWEEN 77 AND 79"))
     assert report.findings == (Finding("LEDGER_REMOVED", 77, 79),)
@@ -90,7 +96,7 @@ def test_a_removed_record_is_named(sealed: Sealed, tmp_path: Path) -> None:
 def test_a_changed_record_whose_tree_was_made_to_fit_lies_between_two_checkpoints(
     sealed: Sealed, tmp_path: Path
 ) -> None:
-    edit = run("UPDATE frames SET frame = CAST(replace(frame, 'clerk-01', 'clerk-02') AS BLOB) WHERE seq = 77")
+    edit = run("UPDATE frames SET frame = CAST(replace(plain(frame), 'clerk-01', 'clerk-02') AS BLOB) WHERE seq = 77")
     for tree in ("leaves", "all"):
         report = after(sealed, tmp_path, tree, edit)
         assert ("LEDGER_REWRITTEN", "anchor") in {(one.code, one.where) for one in report.findings}

@@ -5,12 +5,14 @@ The suite asks of each what the contract says, and of its capabilities that it a
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import duckdb
 import sqlalchemy as sa
 
 from connectors.contract import Capability, Connector
@@ -18,6 +20,7 @@ from connectors.kinds import connect
 from schema.catalogue import Item, ItemType, Resource
 from schema.formats import encoder
 from tests import servers
+from tests.connectors import services
 
 Record = Mapping[str, Any]
 """Canonical values by item, and `updated`; a value can be `Raw`. An item that is left out of every record has no column."""
@@ -39,6 +42,10 @@ class Kind(Protocol):
         """What tests call it."""
 
     @property
+    def holds_bytes(self) -> bool:
+        """Whether its sources have bytes beside texts and numbers."""
+
+    @property
     def capabilities(self) -> frozenset[Capability]:
         """What its connectors must say that they can, and do as the reference does."""
 
@@ -52,6 +59,7 @@ class Kind(Protocol):
 @dataclass(frozen=True)
 class MemoryKind:
     name: str = "memory"
+    holds_bytes: bool = True
     capabilities: frozenset[Capability] = frozenset(Capability)
     _records: dict[Path, dict[str, Sequence[Record]]] = field(default_factory=dict)
 
@@ -76,14 +84,115 @@ class SqlKind:
     name: str
     place: Callable[[Path], sa.URL]
     driver: str = ""
+    holds_bytes: bool = True
     capabilities: frozenset[Capability] = frozenset(Capability)
 
     def write(self, resource: Resource, records: Sequence[Record] | None, folder: Path) -> None:
         write_table(self.place(folder), resource, records)
 
     def connector(self, folder: Path) -> Connector:
-        url = self.place(folder)
-        return connect("sql", url=url.set(drivername=self.driver) if self.driver else url)
+        return self.connect(self.place(folder))
+
+    def connect(self, url: sa.URL, pool: int = 4) -> Connector:
+        """A connector through this kind's driver to any database of its dialect."""
+        return connect("sql", url=url.set(drivername=self.driver) if self.driver else url, pool=pool)
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """Deliveries in a folder, with the ending `name`."""
+
+    name: str
+    holds_bytes: bool
+    capabilities: frozenset[Capability] = frozenset(Capability)
+
+    def write(self, resource: Resource, records: Sequence[Record] | None, folder: Path) -> None:
+        file = folder / f"{resource.table}.{self.name}"
+        if records is None:
+            file.unlink(missing_ok=True)
+            return
+        part = file.with_suffix(".part")
+        table = table_of(resource, records)
+        if self.name == "csv":
+            part.write_text(csv_of(table), encoding="utf-8", newline="")
+        else:
+            write_parquet(table, part)
+        part.replace(file)
+
+    def connector(self, folder: Path) -> Connector:
+        return connect("file", folder=folder)
+
+
+@dataclass(frozen=True)
+class RestKind:
+    """A service that is asked by batches of keys and answers in pages."""
+
+    name: str = "rest"
+    holds_bytes: bool = False
+    capabilities: frozenset[Capability] = frozenset()
+
+    def write(self, resource: Resource, records: Sequence[Record] | None, folder: Path) -> None:
+        name = f"{_source_of(folder)}/{resource.table}"
+        if records is None:
+            services.TABLES.pop(name, None)
+            return
+        columns, rows = table_of(resource, records)
+        services.TABLES[name] = [
+            {column: _json(value) for column, value in zip(columns, row, strict=True)} for row in rows
+        ]
+
+    def connector(self, folder: Path) -> Connector:
+        url = f"{services.department()}/{_source_of(folder)}"
+        return services.ServiceConnector(connect("rest", url=url))
+
+
+def _source_of(folder: Path) -> str:
+    return f"{folder.parent.name}-{folder.name}"
+
+
+def _json(value: Any) -> Any:
+    return b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+Table = tuple[list[str], list[list[Any]]]
+"""Names of columns, and rows of values."""
+
+
+def table_of(resource: Resource, records: Sequence[Record]) -> Table:
+    """Records as their source writes them; without any, every column is there."""
+    names = set().union(*records) if records else set(resource.items)
+    items = [item for item in resource.items.values() if item.name in names]
+    rows = [[*(written(item, one.get(item.name)) for item in items), _updated(resource, one)] for one in records]
+    return [*(item.column for item in items), resource.updated or "GXSJ"], rows
+
+
+def csv_of(table: Table) -> str:
+    """A table as CSV: NULL is nothing, every text is quoted."""
+    columns, rows = table
+    lines = [",".join(_quoted(name) for name in columns), *(",".join(map(_quoted, row)) for row in rows)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _quoted(value: Any) -> str:
+    return "" if value is None else '"' + str(_json(value)).replace('"', '""') + '"'
+
+
+def write_parquet(table: Table, file: Path) -> None:
+    """Write a table as Parquet, each column of the type that its values have."""
+    columns, rows = table
+    types = [_parquet_type([row[number] for row in rows]) for number in range(len(columns))]
+    with duckdb.connect() as database:
+        described = ", ".join(f'"{name}" {kind}' for name, kind in zip(columns, types, strict=True))
+        database.execute(f"CREATE TABLE delivery ({described})")
+        if rows:
+            places = ", ".join(f"({', '.join('?' * len(columns))})" for _ in rows)
+            database.execute(f"INSERT INTO delivery VALUES {places}", [value for row in rows for value in row])
+        database.execute(f"COPY delivery TO '{file}' (FORMAT parquet)")
+
+
+def _parquet_type(values: Sequence[Any]) -> str:
+    kinds = {type(value) for value in values if value is not None}
+    return "BLOB" if kinds == {bytes} else "BIGINT" if kinds == {int} else "VARCHAR"
 
 
 def sqlite(folder: Path) -> sa.URL:
@@ -94,12 +203,22 @@ def postgresql(folder: Path) -> sa.URL:
     return servers.database(servers.postgres)
 
 
+def mariadb(folder: Path) -> sa.URL:
+    return servers.database(servers.mariadb)
+
+
 MEMORY = MemoryKind()
 SQLITE = SqlKind("sqlite", sqlite)
+POSTGRESQL = SqlKind("postgresql", postgresql)
+MARIADB = SqlKind("mariadb", mariadb)
 THREADS = SqlKind("threads", postgresql, "postgresql+psycopg")
 """A dialect of which the connector knows no driver of its own: any synchronous one, on threads."""
 
-KINDS: tuple[Kind, ...] = (MEMORY, SQLITE, THREADS)
+CSV = FileKind("csv", holds_bytes=False)
+PARQUET = FileKind("parquet", holds_bytes=True)
+REST = RestKind()
+
+KINDS: tuple[Kind, ...] = (MEMORY, SQLITE, POSTGRESQL, MARIADB, THREADS, CSV, PARQUET, REST)
 SQL_KINDS = tuple(kind for kind in KINDS if isinstance(kind, SqlKind))
 
 
@@ -121,13 +240,26 @@ def write_table(url: sa.URL, resource: Resource, records: Sequence[Record] | Non
     metadata = sa.MetaData()
     table = sa.Table(resource.table or "", metadata, *(sa.Column(name, kind) for name, kind in columns.items()))
     table.append_column(sa.Column(updated, _TEXT))
-    drop = sa.schema.DropTable(table, if_exists=True)
+    place, shape = (url, table.name), [(one.name, str(one.type)) for one in table.columns]
     if records is None:
+        _SHAPES.pop(place, None)
         other = sa.Table("SOMETHING_ELSE", metadata, sa.Column("X", sa.Integer))
-        servers.execute(url, drop, sa.schema.CreateTable(other, if_not_exists=True))
+        servers.execute(
+            url, sa.schema.DropTable(table, if_exists=True), sa.schema.CreateTable(other, if_not_exists=True)
+        )
         return
+    if _SHAPES.get(place) == shape and url.get_backend_name() != "sqlite":
+        quote = "`" if url.get_backend_name() == "mariadb" else '"'
+        emptied: list[servers.Statement] = [f"DELETE FROM {quote}{table.name}{quote}"]
+    else:
+        emptied = [sa.schema.DropTable(table, if_exists=True), sa.schema.CreateTable(table)]
     insert = (table.insert(), [_texts(row, table) for row in rows])
-    servers.execute(url, drop, sa.schema.CreateTable(table), *([insert] if rows else []))
+    servers.execute(url, *emptied, *([insert] if rows else []))
+    _SHAPES[place] = shape
+
+
+_SHAPES: dict[tuple[sa.URL, str], list[tuple[str, str]]] = {}
+"""How the tables look that were made on servers: emptying one is much quicker than making it anew."""
 
 
 def written(item: Item, value: Any) -> Any:

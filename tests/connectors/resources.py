@@ -79,6 +79,7 @@ def resource(name: str, *items: Item, **changes: Any) -> Resource:
         key=items[0].name,
         many=False,
         table=f"T_{name.upper()}",
+        http=None,
         updated="GXSJ",
         updated_format="iso",
         items={one.name: one for one in items},

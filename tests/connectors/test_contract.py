@@ -135,10 +135,14 @@ WRITTEN = [(kind, name) for kind, formats in FORMATS.items() for name in formats
 
 
 @pytest.mark.parametrize(("kind_of_item", "written"), WRITTEN, ids=lambda part: str(part))
-def test_every_format_gives_canonical_values(sources: Sources, kind_of_item: ItemType, written: str) -> None:
+def test_every_format_gives_canonical_values(
+    sources: Sources, kind: Kind, kind_of_item: ItemType, written: str
+) -> None:
     one = resource("One", item("id"), item("value", kind_of_item, written))
     values = VALUES[kind_of_item]
     records = [{"id": str(number), "value": value} for number, value in enumerate(values)]
+    if written == "bytes" and not kind.holds_bytes:  # what it writes instead is a text
+        values = [INVALID for _ in values]
     rows = sources.fetch(one, records, [str(number) for number in range(len(values))], "value").rows
     found = {int(row.key): row.values[0] for row in rows}
     assert [found[number] for number in range(len(values))] == values
@@ -187,7 +191,7 @@ INVALIDS: list[tuple[ItemType, str, list[Any]]] = [
     (ItemType.BOOLEAN, "YN", ["y", "", "1"]),
     (ItemType.BOOLEAN, "01", [2, -1]),
     (ItemType.DATE, "compact", ["19900230", "1990131", "", "00000000", "1990-1-1"]),
-    (ItemType.DATE, "iso", ["1990/01/31", "", "0000-00-00", "1990-02-30"]),
+    (ItemType.DATE, "iso", ["1990/01/31", "", "0000-00-00", "1990-02-30", "19900131"]),
     (ItemType.DATE, "slash", ["1990-01-31", "1990/02/30"]),
     (ItemType.DATE, "int", [19900230, 0]),
     (ItemType.DATETIME, "compact", ["20260131", "20260131256000"]),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import connectors.sql
+import connectors.embedded
 from connectors.contract import INVALID, SourceError
 from connectors.kinds import KINDS, connect
 from connectors.sql import SqlConnector
@@ -81,7 +81,7 @@ class Statements:
 @pytest.fixture
 def statements() -> Iterator[Statements]:
     seen = Statements()
-    read = connectors.sql.read
+    read = connectors.embedded.read
 
     def note(connection: sa.PoolProxiedConnection, text: str, parameters: Any, deadline: float) -> Sequence[Any]:
         seen.begin(connection.driver_connection, text)
@@ -91,7 +91,7 @@ def statements() -> Iterator[Statements]:
             seen.end()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connectors.sql, "read", note)
+        patch.setattr(connectors.embedded, "read", note)
         yield seen
 
 

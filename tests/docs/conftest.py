@@ -24,7 +24,7 @@ for _name in [name for name in os.environ if name.upper().startswith("ONESOURCE_
     del os.environ[_name]  # the caller's own settings are not the tests'
 
 ADDRESS = "127.0.0.1:8000"
-FILES = re.compile(r"\bvar/(policy|proof)\b")
+FILES = re.compile(r"\bvar/(policy|proof|citizen)\b")
 BIN = Path(sys.executable).parent
 _SECONDS_TO_START = 120.0
 _BETWEEN = "\x1e"

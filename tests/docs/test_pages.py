@@ -94,7 +94,7 @@ def test_every_act_and_role_is_in_the_architecture() -> None:
 def test_example_frame_has_the_fields_of_a_frame() -> None:
     (example,) = (json.loads(content) for language, content in fenced(ARCHITECTURE) if language == "json")
     assert set(example) == {field.name for field in fields(Frame)}
-    assert re.fullmatch(r"[0-9a-f]{16}\.\d+", example["policy"])
+    assert re.fullmatch(r"[0-9a-f]{16}\.\d+\.[0-9a-f]{32}", example["policy"])
     for node in example["nodes"]:
         assert set(node) == {field.name for field in fields(NodeFrame)}
         assert all(len(letters) == len(node["items"]) == len(node["rules"]) for letters in node["groups"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from connectors.settings import SqlConnection
 from tests.service import Service, codes, running
 
 QUESTION = {"query": "{__typename}"}
@@ -81,5 +82,39 @@ def test_broken_store_makes_it_unready_until_it_is_back(own: Service, store: str
 
 
 def test_dead_department_does_not_make_it_unready(own: Service) -> None:
-    file_of(own.settings.connections["housing-fund"].url).unlink()
+    connection = own.settings.connections["housing-fund"]
+    assert isinstance(connection, SqlConnection)
+    file_of(connection.url).unlink()
     assert ready(own) == (200, {"status": "ready"})
+
+
+def test_a_ledger_that_is_locked_for_writing_makes_it_unready(own: Service) -> None:
+    lock = sqlite3.connect(file_of(own.settings.ledger.url), isolation_level=None, timeout=10)
+    head = own.rooms.ledger.head()
+    lock.execute("BEGIN IMMEDIATE")
+    assert ready(own) == (503, {"status": "unready", "because": ["ledger"]})
+    lock.execute("ROLLBACK")
+    lock.close()
+    assert ready(own) == (200, {"status": "ready"})
+    assert own.rooms.ledger.head() == head  # asking writes nothing
+
+
+def test_a_year_whose_holidays_are_not_known_is_told(own: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.hours.known_through", lambda: 2025)
+    status, body = ready(own)
+    assert (status, set(dict(body))) == (200, {"status", "holidays"})  # type: ignore[call-overload]
+    assert "chinesecalendar" in str(body)
+
+
+def test_a_map_of_data_subjects_that_stands_still_is_told_and_stops_nothing(own: Service) -> None:
+    mapping = own.rooms.integrator.subjects
+    own.post(QUESTION)
+    deadline = time.monotonic() + 10
+    while mapping.latest() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with sqlite3.connect(file_of(own.settings.ledger.url)) as connection:
+        connection.execute("UPDATE subject_maps SET size = 1000000")
+    while ready(own) == (200, {"status": "ready"}) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert ready(own) == (200, {"status": "ready", "uncommitted": "tampered"})
+    assert own.post(QUESTION).json()["data"] == {"__typename": "Query"}

@@ -126,6 +126,18 @@ def test_address_is_that_of_its_holder(clock: Clock, one: str, other: str, same:
         limiter.admit_stranger(other)
 
 
+def test_what_needs_no_token_is_counted_by_address_and_apart_from_bad_tokens(clock: Clock) -> None:
+    limiter = Limiter(Rates(address=Rate(1, 3)), clock)
+    for _ in range(3):
+        limiter.admit_visit("192.0.2.1")
+    with pytest.raises(RequestError):
+        limiter.admit_visit("192.0.2.1")
+    limiter.admit_visit("192.0.2.2")
+    limiter.admit_stranger("192.0.2.1")
+    clock.now += 1
+    limiter.admit_visit("192.0.2.1")
+
+
 def test_refusals_are_logged_as_a_count(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     limiter = Limiter(Rates(Rate(0.001, 1), Rate(1_000, 1_000)), clock)
     admitted(limiter, who(), 501)
@@ -187,3 +199,10 @@ def test_flood_of_bad_tokens_is_bounded_and_holds_up_nobody_who_is_known(slow: S
     assert codes(flood.json()) == ["RATE_LIMITED"]
     assert "retry-after" in flood.headers
     assert ask(known).status_code == 200
+
+
+def test_checkpoints_are_handed_out_as_often_as_an_address_may_ask(slow: Service) -> None:
+    answers = [slow.client.get("/ledger/checkpoint") for _ in range(5)]
+    assert [one.status_code for one in answers] == [*[answers[0].status_code] * 3, 429, 429]
+    assert answers[0].status_code != 429
+    assert answers[3].json()["errors"][0]["extensions"]["retryAfter"] > 1

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from policies.identity import Identity, Keys, Verifier
-from tests.identity.issuer import AUDIENCE, ISSUER, PrivateKey, TestIssuer
+from tests.identity.issuer import AUDIENCE, ENTITIES, ISSUER, PrivateKey, TestIssuer
 
 Identify = Callable[[str | None], Identity]
 
@@ -35,5 +35,5 @@ def issuer(tmp_path: Path, three_keys: dict[str, PrivateKey]) -> TestIssuer:
 @pytest.fixture
 def identify(issuer: TestIssuer) -> Identify:
     """The identity behind a whole `Authorization` header."""
-    verifier = Verifier(ISSUER, AUDIENCE, Keys(str(issuer.file)), ("housing", "taxation"))
+    verifier = Verifier(ISSUER, AUDIENCE, Keys(str(issuer.file)), ("housing", "taxation"), ENTITIES)
     return lambda header: asyncio.run(verifier.identify(header))

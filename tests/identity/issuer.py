@@ -14,8 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from schema.catalogue import ItemType
+
 ISSUER = "https://issuer.example"
 AUDIENCE = "onesource"
+ENTITIES = {"Person": ItemType.ID_NUMBER, "Organization": ItemType.CREDIT_CODE}
 PrivateKey = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _ALGORITHMS: dict[type, Any] = {
     Ed25519PrivateKey: jwt.algorithms.OKPAlgorithm,

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from demo.issuer import JWKS_FILE, ensure_issuer
 from policies.identity import Keys, Unauthenticated, Verifier
-from tests.identity.issuer import AUDIENCE, ISSUER, TestIssuer, claims, jwk
+from tests.identity.issuer import AUDIENCE, ENTITIES, ISSUER, TestIssuer, claims, jwk
 
 
 @dataclass
@@ -87,7 +87,7 @@ def test_withdrawn_key_ends_within_minutes(issuer: TestIssuer, keys: CountedKeys
 def test_tokens_of_a_withdrawn_key_end_though_they_were_verified_before(
     issuer: TestIssuer, keys: CountedKeys, clock: Clock
 ) -> None:
-    verifier = Verifier(ISSUER, AUDIENCE, keys, ("housing",))
+    verifier = Verifier(ISSUER, AUDIENCE, keys, ("housing",), ENTITIES)
     header = f"Bearer {issuer.token(exp=int(time.time()) + 86_400)}"
     assert asyncio.run(verifier.identify(header)).subject == "clerk-01"
     del issuer.keys["one"]
@@ -164,11 +164,11 @@ def test_symmetric_key_of_the_set_verifies_nothing(issuer: TestIssuer, keys: Cou
     secret = b"secret-secret-secret-secret-secret"
     token = jwt.encode(claims(), secret, algorithm="HS256", headers={"kid": "shared"})
     with pytest.raises(Unauthenticated):
-        asyncio.run(Verifier(ISSUER, AUDIENCE, keys, ("housing",)).identify(f"Bearer {token}"))
+        asyncio.run(Verifier(ISSUER, AUDIENCE, keys, ("housing",), ENTITIES).identify(f"Bearer {token}"))
 
 
 def test_first_callers_who_come_together_are_all_identified(issuer: TestIssuer, keys: CountedKeys) -> None:
-    verifier = Verifier(ISSUER, AUDIENCE, keys, ("housing",))
+    verifier = Verifier(ISSUER, AUDIENCE, keys, ("housing",), ENTITIES)
     headers = [f"Bearer {issuer.token(sub=f'clerk-{n}')}" for n in range(20)]
 
     async def together() -> list[str]:

@@ -207,3 +207,51 @@ _ANY_HEADER = st.one_of(
 def test_no_header_raises_anything_else(identify: Identify, header: str) -> None:
     with pytest.raises(Unauthenticated):
         identify(header)
+
+
+# -- data subjects -----------------------------------------------------------------------------------------------------
+
+CITIZEN: dict[str, Any] = {
+    "role": "citizen",
+    "department": None,
+    "region": None,
+    "entity": "Person",
+    "identifier": "11010519491231002X",
+}
+
+
+@pytest.mark.parametrize(
+    "written", ["11010519491231002X", "11010519491231002x", "１１０１０５１９４９１２３１００２Ｘ"]
+)
+def test_a_citizen_is_somebody_and_acts_for_no_department(issuer: TestIssuer, identify: Identify, written: str) -> None:
+    known = identify(f"Bearer {issuer.token(**CITIZEN | {'identifier': written})}")
+    assert (known.role, known.department, known.region) == (Role.CITIZEN, "", "")
+    assert known.data_subject == ("Person", "11010519491231002X")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"identifier": "110105194912310021"},
+        {"identifier": "11010519491231002X "},
+        {"identifier": None},
+        {"identifier": ""},
+        {"identifier": ["11010519491231002X"]},
+        {"entity": None},
+        {"entity": "Nobody"},
+        {"entity": "Organization"},
+        {"department": "housing"},
+        {"department": ""},
+        {"sub": None},
+        {"client": None},
+    ],
+)
+def test_a_citizen_who_is_nobody_or_acts_for_a_department_is_refused(
+    issuer: TestIssuer, identify: Identify, changed: dict[str, Any]
+) -> None:
+    with pytest.raises(Unauthenticated):
+        identify(f"Bearer {issuer.token(**CITIZEN | changed)}")
+
+
+def test_whoever_acts_for_a_department_is_no_data_subject(issuer: TestIssuer, identify: Identify) -> None:
+    assert identify(f"Bearer {issuer.token(entity='Person', identifier='11010519491231002X')}").data_subject is None

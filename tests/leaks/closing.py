@@ -78,7 +78,7 @@ class Desk:
     def requests(self) -> list[Any]:
         """What the sources were asked since the last time."""
         asked: list[Any] = []
-        for source in self.town.line._loads._sources.values():
+        for source in self.town.line._loads.sources.values():
             assert isinstance(source.connector, MemoryConnector)
             asked += source.connector.requests
             source.connector.requests = []

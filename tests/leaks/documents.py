@@ -34,6 +34,10 @@ from tests.leaks.sight import Place, View
 _PAGED = ("orderBy", "first", "after")
 
 
+APART = ("access", "divergence")
+"""Roots that take a use and are not governed themselves: what they show they ask the line for."""
+
+
 @dataclass(frozen=True)
 class Variable:
     """A variable of a document: the argument it is given to, of which root."""
@@ -71,7 +75,7 @@ class Documents:
         assert self.schema.query_type
         self._variables, self._fragments, self._searches = [], [], {}
         governed = {
-            name: one for name, one in self.schema.query_type.fields.items() if "use" in one.args and name != "access"
+            name: one for name, one in self.schema.query_type.fields.items() if "use" in one.args and name not in APART
         }
         searches = [name for name, one in governed.items() if "where" in one.args]
         roots = []

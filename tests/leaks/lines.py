@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,10 +22,13 @@ from app import graphql_schema
 from audit.frame import SubjectHash
 from audit.index import Index
 from audit.ledger import Ledger
+from audit.store import StoredFrame
 from audit.stores import store_at
+from audit.subjects import ListProofs
 from connectors import clock
 from connectors.contract import INVALID, Connector
 from connectors.kinds import connect
+from policies.archive import Archive, keep
 from policies.cases import CaseStore, CaseSubject
 from policies.control import Control
 from policies.identity import Identity, Verifier
@@ -33,15 +37,19 @@ from policies.rules import rules_from
 from policies.snapshot import Snapshot
 from resolvers.cursors import Cursors
 from resolvers.disclose import Recorder
-from resolvers.fetch import Loads, Source
+from resolvers.fetch import Loads
 from resolvers.http import Endpoint
+from resolvers.identities import Identities
 from resolvers.line import Line, Terms
 from resolvers.operation import Limits
 from resolvers.rates import Limiter, Rate, Rates
+from resolvers.recorded import Replay
+from resolvers.sources import Source
 from resolvers.trusted import TrustedOperations
 from schema.catalogue import Catalogue, ItemType
 from tests.connectors.kinds import Raw, write_table
 from tests.leaks.city import Records
+from tests.policies.kept import Kept
 from tests.policies.worlds import World, local_rows
 
 SECRET = bytes(range(32))
@@ -67,7 +75,7 @@ class KeptLedger(Ledger):
         super().__init__(store_at("sqlite://", 5), 5)
         self.kept: list[bytes] = []
 
-    async def append(self, at: int, operation: str, frame: bytes) -> None:
+    async def append(self, at: int, operation: str, frame: bytes, identities: object = None) -> None:
         self.kept.append(frame)
 
 
@@ -103,6 +111,7 @@ class Town:
     badges: Badges
     hashes: TwinHash
     numbers: dict[int, str]
+    again: Replay
 
     async def ask(self, document: str, variables: dict[str, Any], who: Identity) -> Reply:
         self.badges.wearer = who
@@ -131,8 +140,12 @@ class Town:
         self.line._loads = Loads(sources)
 
     def frames(self) -> list[dict[str, Any]]:
-        """The frames since the last time, decoded."""
+        """The frames since the last time, decoded; each is decided again as it was."""
         kept, self.ledger.kept = self.ledger.kept, []
+        for one in kept:
+            replayed = self.again.operation(StoredFrame(1, one))
+            assert not replayed.differences, replayed
+            assert not replayed.undecided, replayed
         return [frame for one in kept if (frame := orjson.loads(one))["outcome"] != "signed-in"]
 
 
@@ -166,6 +179,7 @@ class Towns:
     now: datetime = datetime(2026, 6, 1, tzinfo=UTC)
     pair: list[Town] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    archived: Kept = field(default_factory=Kept)
 
     def open(self) -> None:
         """Make the lines and their stores."""
@@ -177,7 +191,8 @@ class Towns:
             # attempts of one operation are counted in the order in which they are asked for, not as threads come
             control._database._workers = ThreadPoolExecutor(1)
             control.open()
-        policy = Policy(Snapshot(self.catalogue, rules_from(self.catalogue)), controls[0], 1e9)
+        base = Snapshot(self.catalogue, rules_from(self.catalogue))
+        policy = Policy(base, controls[0], 1e9, partial(keep, self.archived))
         self.pair = [self._town(policy, control) for control in controls]
 
     def close(self) -> None:
@@ -189,17 +204,19 @@ class Towns:
         catalogue, ledger, hashes = self.catalogue, KeptLedger(), TwinHash()
         coordinates = [f"{one.name}.{item}" for one in catalogue.resources.values() for item in one.items]
         numbered = {coordinate: number for number, coordinate in enumerate(coordinates)}
-        recorder = Recorder(ledger, hashes, numbered, catalogue.version, "query")
+        recorder = Recorder(ledger, hashes, numbered, catalogue.version, "query", Identities(bytes(range(32, 64))))
         ids = itertools.count()
         assert self.schema
         line = Line(
             self.schema, policy, control, self.cases, Loads({}), recorder, Index("sqlite://", ledger), self.limits,
-            Terms("civil", self.attempts, 30), Cursors(SECRET), clock=lambda: self.now, new_id=lambda: f"op-{next(ids)}",
+            Terms("civil", self.attempts, 30), Cursors(SECRET), cast(ListProofs, None), clock=lambda: self.now, new_id=lambda: f"op-{next(ids)}",
         )  # fmt: skip
         badges = Badges(cast(Identity, None))
         limiter = Limiter(Rates(_FAST, _FAST, _FAST))
         endpoint = Endpoint(line, cast(Verifier, badges), limiter, TrustedOperations(control, False), 1_000_000)
-        return Town(line, policy, control, ledger, endpoint, badges, hashes, {n: c for c, n in numbered.items()})
+        names = {n: c for c, n in numbered.items()}
+        again = Replay(Archive(self.archived), names)
+        return Town(line, policy, control, ledger, endpoint, badges, hashes, names, again)
 
     async def enact(self, world: World) -> None:
         """Put the world's grants, suspensions and local rules in force, by the control database."""

@@ -134,7 +134,7 @@ class _View:
                 town.lives_in(self.catalogue, records, Path(folder) if in_sqlite else None)
             await self._ask_all(view, who, use, "sqlite" if in_sqlite else "memory", most)
             for town in self.both.pair:
-                for source in town.line._loads._sources.values():
+                for source in town.line._loads.sources.values():
                     await source.connector.close()
 
     @property

@@ -13,7 +13,7 @@ from policies.cases import Case
 from policies.decision import Act
 from policies.grants import DisabledKind, Disablement, Suspension
 from policies.identity import Identity, Role
-from resolvers.authorise import _by_case
+from resolvers.authorise import by_case
 from schema.catalogue import Catalogue, MaskKind, Purpose, SubjectClass
 from tests.leaks.city import citizen, open_catalogue
 from tests.leaks.closing import (
@@ -73,7 +73,7 @@ def test_case_of_a_service_item_that_is_anothers_now_proves_nothing() -> None:
     other = next(slug for slug in catalogue.departments if slug != service.department)
     case = Case("C", other, service.code, NOW, NOW + timedelta(days=1), None, ())
     who = Identity("clerk-1", other, Role.CLERK, "421200", "client", 1e12)
-    assert _by_case("C", case, who, catalogue, NOW).refusal
+    assert by_case("C", case, who, catalogue, NOW).refusal
 
 
 # -- nothing is asked of a department that may not be ------------------------------------------------------------

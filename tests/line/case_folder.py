@@ -15,11 +15,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from connectors.contract import CountRequest, FetchRequest, Request
+from schema.formats import CHINA
 from tests.line.desk import Desk
 
 CASES = Path(__file__).parent / "cases"
@@ -105,6 +107,16 @@ class _Whose:
             "outcome": frame["outcome"],
             "fields": frame["fields"],
             "nodes": [self._node(node) for node in frame["nodes"]],
+            "cases": [self._case(case) for case in frame["cases"]],
+        }
+
+    def _case(self, case: Mapping[str, Any]) -> dict[str, Any]:
+        """A case as it was; of its times only whether it was closed."""
+        return {
+            "number": self.named(case["number"]),
+            "service": case["service"],
+            "closed": case["closed"] is not None,
+            "subjects": [self._whose(one) for one in case["subjects"]],
         }
 
     def _node(self, node: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +130,11 @@ class _Whose:
             "service": node["service"],
             **({"scenario": node["scenario"]} if node.get("scenario") else {}),
             "rules": self._rules(items, node["rules"]),
+            "acts": node["acts"],
+            "classes": node["classes"],
+            **({"rows": node["rows"]} if node["rows"] else {}),
             "groups": {letters: [self._whose(one) for one in ones] for letters, ones in node["groups"].items()},
+            **({"versions": _versions(node["versions"])} if node["versions"] else {}),
             "others": sorted(self._whose(one) for one in node["others"]),
         }
 
@@ -139,6 +155,19 @@ class _Whose:
         """The fetches noted at the desk, one line each."""
         for department, request in self._desk.fetches:
             yield f"{department}: {_fetch_line(request, self._names)}"
+
+
+def _versions(versions: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """The versions of records as times in China; how many digests, where the source tells none."""
+
+    def shown(version: Any) -> Any:
+        if isinstance(version, list):
+            return [shown(one) for one in version]
+        if isinstance(version, int):
+            return datetime.fromtimestamp(version / 1_000_000, CHINA).isoformat()
+        return version and f"{len(version) / 11:g} digests"
+
+    return {letters: [shown(one) for one in ones] for letters, ones in versions.items()}
 
 
 def _listed(value: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.line.decided_again import decided_otherwise
 from tests.line.desk import Desk, open_desk
 from tests.line.officers import APPLY, DECIDE, END, PROVIDER, USING, application, ask, ruling
 from tests.service import Service
@@ -18,9 +19,17 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def desk(city: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A running service with noted fetches and open cases, shared by the tests of a module."""
+    """A running service with noted fetches and open cases, shared by the tests of a module. In the end all that it recorded is decided again."""
     with open_desk(tmp_path_factory.mktemp("desk"), city) as opened:
         yield opened
+        assert decided_otherwise(opened.service) == []
+
+
+@pytest.fixture(scope="module")
+def service(service: Service) -> Iterator[Service]:
+    """A running service, shared by the tests of a module. In the end all that it recorded is decided again."""
+    yield service
+    assert decided_otherwise(service) == []
 
 
 @pytest.fixture

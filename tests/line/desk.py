@@ -9,16 +9,17 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import pytest
 import sqlalchemy as sa
 from stdnum.cn import ric
 
-import connectors.sql
+import connectors.embedded
 from connectors.contract import Capability, Connector, CountRequest, Request, Rows
 from connectors.sql import SqlConnector
-from resolvers.fetch import Loads, Source
+from resolvers.fetch import Loads
+from resolvers.sources import Source
 from schema.catalogue import Resource
 from schema.formats import CHINA
 from tests.service import HOUSING, ROOT, Service, running
@@ -112,7 +113,7 @@ class Desk:
         """While it lasts, `connector` stands in for these departments' sources."""
         line = self.service.rooms.line
         before = line._loads
-        line._loads = Loads({**before._sources, **dict.fromkeys(departments, Source(connector, timeout))})
+        line._loads = Loads({**before.sources, **dict.fromkeys(departments, Source(connector, timeout))})
         try:
             yield
         finally:
@@ -124,14 +125,14 @@ def statements() -> Iterator[list[str]]:
     """The SQL statements sent to the departments' databases meanwhile, in order, but for settings of a connection."""
     sent: list[str] = []
 
-    read = connectors.sql.read
+    read = connectors.embedded.read
 
     def note(connection: sa.PoolProxiedConnection, text: str, parameters: Any, deadline: float) -> Sequence[Any]:
         sent.append(text)
         return read(connection, text, parameters, deadline)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connectors.sql, "read", note)
+        patch.setattr(connectors.embedded, "read", note)
         yield sent
 
 
@@ -255,9 +256,8 @@ def open_desk(folder: Path, city: Path) -> Iterator[Desk]:
     with running(folder, city, catalogue=catalogue) as service:
         desk = Desk(service, _open_cases(service))
         _write_records(desk)
-        sources = cast(dict[str, Source], service.rooms.sources)
-        for department, source in sources.items():
-            sources[department] = Source(NotingConnector(department, source.connector, desk.fetches), source.timeout)
+        for department, source in service.rooms.sources.items():
+            source.connector = NotingConnector(department, source.connector, desk.fetches)
         yield desk
 
 

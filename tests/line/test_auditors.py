@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,7 +23,8 @@ PATTERNS = """query($month: String!) { auditPatterns(month: $month) {
   topUsers { activity { subject department records } peers } indexedThrough recordedThrough
 } }"""
 STATISTICS = """query($month: String!) { auditStatistics(month: $month) {
-  departments { department records users used refused shared withheld } indexedThrough recordedThrough
+  departments { department records users used refused shared withheld freshness { resource title updateCycle records averageDays } }
+  indexedThrough recordedThrough
 } }"""
 
 
@@ -69,7 +70,50 @@ def test_pages_follow_each_other(service: Service, case: str) -> None:
         after = page["pageInfo"]["endCursor"]
         if not page["pageInfo"]["hasNextPage"]:
             break
-    assert seen == [edge for edge in whole if edge["node"]["department"] == "housing"]
+    assert [edge["node"] for edge in seen] == [one["node"] for one in whole if one["node"]["department"] == "housing"]
+
+
+def test_a_cursor_tells_nothing_and_serves_nobody_elses_question(service: Service, case: str) -> None:
+    page = as_auditor(service, FIND, filter={"case": case}, first=1)["data"]["disclosures"]
+    cursor = page["pageInfo"]["endCursor"]
+    assert cursor == page["edges"][0]["cursor"]
+    assert "." not in cursor
+    for asked in (
+        {"filter": {"case": case, "department": "housing"}},
+        {"filter": {"case": case}, "subject": "auditor-02"},
+        {"filter": {"case": case}, "cursor": cursor[:-2] + "AA"},
+    ):
+        subject = str(asked.pop("subject", "auditor-01"))
+        given = {"first": 1, "after": cursor} | {
+            "after" if name == "cursor" else name: one for name, one in asked.items()
+        }
+        body = service.ask(FIND, given, role="auditor", department="data-bureau", subject=subject)
+        assert codes(body) == ["PAGE_INVALID"]
+    assert "errors" not in as_auditor(service, FIND, filter={"case": case}, first=1, after=cursor)
+
+
+def test_it_is_on_record_who_asked_the_ledger_about_whom(service: Service, case: str) -> None:
+    person = {"entity": "Person", "identifier": service.examples.applicant.identifier}
+    asked = {"dataSubject": person, "department": "housing", "subject": "clerk-01", "case": case, "outcome": "DENIED"}
+    as_auditor(service, FIND, filter=asked, first=10)
+    (told,) = service.frames()[-1]["asked"]
+    hashed = service.rooms.line.recorder.hashes.of("Person", person["identifier"])
+    assert {name: told[name] for name in told if name != "digest"} == {
+        "field": "disclosures", "subject": "clerk-01", "department": "housing", "case": case, "dataSubject": hashed,
+    }  # fmt: skip
+    assert service.frames()[-1]["nodes"][0]["others"] == [hashed]
+    as_auditor(service, FIND, filter=asked, first=3)
+    as_auditor(service, FIND, filter=asked | {"outcome": "RETURNED"}, first=3)
+    same, other = (one["asked"][0]["digest"] for one in service.frames()[-2:])
+    assert same == told["digest"] != other
+    as_auditor(service, PATTERNS, month="2026-11")
+    (told,) = service.frames()[-1]["asked"]
+    assert (told["field"], told["month"]) == ("auditPatterns", "2026-11")
+
+
+def test_only_questions_to_the_ledger_say_what_was_asked(service: Service, case: str) -> None:
+    service.person("householdRegistration { name }", service.examples.applicant.identifier, case)
+    assert "asked" not in service.frames()[-1]
 
 
 @pytest.mark.parametrize("role", ["clerk", "developer", "officer"])
@@ -146,6 +190,25 @@ def _of(service: Service, department: str) -> dict[str, Any]:
     rows = as_auditor(service, STATISTICS, month=month())["data"]["auditStatistics"]["departments"]
     (row,) = [row for row in rows if row["department"] == department]
     return dict(row)
+
+
+def test_statistics_tell_how_old_the_records_were_that_were_shown(service: Service, case: str) -> None:
+    register = service.catalogue.resources["HouseholdRegistration"]
+
+    def age() -> tuple[int, float]:
+        found = [one for one in _of(service, register.department)["freshness"] if one["resource"] == register.name]
+        assert all((one["title"], one["updateCycle"]) == (register.title, register.update_cycle) for one in found)
+        return (found[0]["records"], found[0]["averageDays"]) if found else (0, 0.0)
+
+    (records, days), asked = age(), "householdRegistration { name provenance { updatedAt } }"
+    shown = service.person(asked, service.examples.applicant.identifier, case)["data"]["person"][
+        "householdRegistration"
+    ]
+    since = datetime.now(UTC) - datetime.fromisoformat(shown["provenance"]["updatedAt"])
+    expected = (records * days + since.total_seconds() / 86_400) / (records + 1)
+    found = age()
+    assert found[0] == records + 1
+    assert found[1] == pytest.approx(expected, abs=0.05)
 
 
 def test_the_question_itself_is_on_record(service: Service, case: str) -> None:

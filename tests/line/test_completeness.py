@@ -6,14 +6,17 @@ The expected lines are counted from the question's own tree and the answer's tex
 from __future__ import annotations
 
 import json
-from collections import Counter
+import sqlite3
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from random import Random
 from typing import Any
 
 import pytest
 
-from schema.catalogue import Catalogue, Entity, Relation, Resource
+from schema.catalogue import Catalogue, Entity, ItemType, Relation, Resource
+from schema.formats import decoder
 from tests.line.decided import forget_attempts
 from tests.line.desk import Desk
 from tests.line.naive import OFTEN
@@ -32,6 +35,10 @@ class Expected:
 
     def __init__(self, catalogue: Catalogue, hashed: Any, body: Mapping[str, Any]) -> None:
         self.lines: Counter[Line] = Counter()
+        self.rows: Counter[tuple[str, str]] = Counter()
+        """How many records were told of at each path of each resource."""
+        self.ways: set[str] = set()
+        """Paths of relations."""
         self._catalogue = catalogue
         self._hashed = hashed
         self._resources = [r for r in catalogue.resources.values() if r.connected and r.entity]
@@ -81,21 +88,33 @@ class Expected:
                 near, beyond = (resource.key, relation.item) if forward else (relation.item, resource.key)
                 reached = value[key] if isinstance(value[key], list) else [value[key]] if value[key] else []
                 letter = "D" if ".".join(place) in self._refused else "J" if reached else "A"
+                self.ways.add(".".join(place))
+                self.rows[".".join(place), resource.name] += (len(reached) if not forward else 1) if reached else 0
                 for item in (near, beyond):
                     self._add(place, f"{resource.name}.{item}", letter, whose)
                 for one in reached:
                     self._reached(target, children(fields), one, place, f"{resource.name}.{beyond}")
+                    if not forward:  # the record that led there is of the one whom it led to
+                        self._add(place, f"{resource.name}.{near}", "J", self._named(target, children(fields), one))
 
     def _reached(
         self, entity: Entity, selections: list[Selection], value: Any, path: tuple[str, ...], told: str
     ) -> None:
         """An entity beyond a relation; `told` is the item that names it, on record where the question asks for its identifier."""
-        names = {key: fields[0].name for key, fields in flattened(selections).items()}
-        shown = [value[key] for key, name in names.items() if name == entity.identifier]
-        whose = self._hashed.of(entity.name, shown[0]) if shown and shown[0] else "?"
-        if shown:
+        whose = self._named(entity, selections, value)
+        if shown := self._shown(entity, selections, value):
             self._add(path, told, "R" if shown[0] else "D", whose)
         self._entity(entity, selections, value, path, whose)
+
+    def _shown(self, entity: Entity, selections: Sequence[Selection], value: Any) -> list[Any]:
+        """What stands where the question asks for a reached entity's identifier."""
+        names = {key: fields[0].name for key, fields in flattened(selections).items()}
+        return [value[key] for key, name in names.items() if name == entity.identifier]
+
+    def _named(self, entity: Entity, selections: Sequence[Selection], value: Any) -> str:
+        """Whose a reached entity's records are, as far as the answer tells."""
+        shown = self._shown(entity, selections, value)
+        return str(self._hashed.of(entity.name, shown[0])) if shown and shown[0] else "?"
 
     def _resource(self, resource: Resource, fields: list[Field], value: Any, path: tuple[str, ...], whose: str) -> None:
         items, cells = self._items(resource, fields)
@@ -104,6 +123,7 @@ class Expected:
         denied |= {item for key, item in cells.items() if f"{place}.{key}" in self._refused}
         records = value if isinstance(value, list) else [value]
         for record in records or [None]:
+            self.rows[place, resource.name] += record is not None
             for item in items:
                 shown = [record[key] for key, name in cells.items() if name == item] if record else [None]
                 there = record is not None if not cells else shown[0] is not None
@@ -131,9 +151,14 @@ class Expected:
         return None
 
 
+def frame_of(desk: Desk, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The frame of this answer's operation."""
+    return next(f for f in reversed(desk.service.frames()) if f["operation"] == body["extensions"]["operationId"])
+
+
 def recorded(desk: Desk, body: Mapping[str, Any]) -> Counter[Line]:
     """The lines of this answer's operation."""
-    frame = next(f for f in reversed(desk.service.frames()) if f["operation"] == body["extensions"]["operationId"])
+    frame = frame_of(desk, body)
     names = desk.service.rooms.ledger.coordinates()
     return Counter(
         (node["path"], item, letter, whose)
@@ -142,6 +167,37 @@ def recorded(desk: Desk, body: Mapping[str, Any]) -> Counter[Line]:
         for whose in entities
         for item, letter in zip([names[n] for n in node["items"]] or [node["resource"]], outcomes, strict=True)
     )
+
+
+def moments(desk: Desk) -> dict[tuple[str, str], set[int]]:
+    """When each data subject's rows of each resource were last changed, from the sources' files: microseconds since 1970."""
+    hashed, found = desk.service.rooms.line.recorder.hashes, defaultdict(set)
+    for resource in desk.service.catalogue.resources.values():
+        if not resource.connected or not resource.entity or not resource.updated:
+            continue
+        item = resource.items[resource.key or ""]
+        key = decoder(item.type, item.format, item.values)
+        changed = decoder(ItemType.DATETIME, resource.updated_format, {})
+        with closing(sqlite3.connect(desk.database(resource.department))) as source:
+            for whose, at in source.execute(f"SELECT {item.column}, {resource.updated} FROM {resource.table}"):
+                if whose and at:
+                    number = round(changed(at).timestamp()) * 1_000_000
+                    found[resource.name, hashed.of(resource.entity, key(whose))].add(number)
+    return found
+
+
+def check_versions(frame: Mapping[str, Any], known: Mapping[tuple[str, str], set[int]], expected: Expected) -> None:
+    """Check that every record that told of a row says which version it was, as its source has it, and that nothing else says one."""
+    found: Counter[tuple[str, str]] = Counter()
+    for node in frame["nodes"]:
+        assert node["versions"].keys() <= node["groups"].keys()
+        for letters, versions in node["versions"].items():
+            for whose, version in zip(node["groups"][letters], versions, strict=True):
+                rows = version if isinstance(version, list) else [] if version is None else [version]
+                assert set(rows) <= known[node["resource"], whose]
+                absent = set(letters) == {"A"} and node["path"] in expected.ways  # a row that leads nowhere
+                found[node["path"], node["resource"]] += bool(rows) and not absent
+    assert +found == +expected.rows
 
 
 def told_apart(lines: Counter[Line], known: set[str]) -> Counter[Line]:
@@ -175,6 +231,7 @@ def test_the_lines_are_the_fields_of_the_answer_and_its_denials(desk: Desk, purp
     asked = roots_of(desk)
     kind = catalogue.entities["Person"]
     letters: Counter[str] = Counter()
+    known = moments(desk)
     for number in range(COUNT):
         roots = questions.roots("Person", arguments_of(asked))
         if number % 2:
@@ -189,9 +246,10 @@ def test_the_lines_are_the_fields_of_the_answer_and_its_denials(desk: Desk, purp
         expected = Expected(catalogue, desk.service.rooms.line.recorder.hashes, body)
         for key, fields in flattened(roots).items():
             expected.root(key, fields, asked[key], body["data"][key])
-        known = {whose for _, _, _, whose in expected.lines}
-        found = told_apart(recorded(desk, body), known)
-        assert found == told_apart(expected.lines, known), document
+        named = {whose for _, _, _, whose in expected.lines}
+        found = told_apart(recorded(desk, body), named)
+        assert found == told_apart(expected.lines, named), document
+        check_versions(frame_of(desk, body), known, expected)
         for (_, _, letter, _), count in found.items():
             letters[letter] += count
     assert letters.keys() == set(outcomes)  # no outcome went untried
@@ -224,6 +282,8 @@ def test_every_verdict_is_a_line(desk: Desk, seed: int) -> None:
         assert "errors" not in body
         whose = desk.service.rooms.line.recorder.hashes.of("Person", desk.applicant)
         told = body["data"]["person"]
+        for node in frame_of(desk, body)["nodes"]:  # what was compared was told of, denied items apart
+            assert [len(one) for one in node["versions"].values()] == [1] * (set(node["groups"]) != {"D"})
         assert recorded(desk, body) == Counter(
             (f"person.verify{resource}", f"{resource}.{item}", letter_of[told[f"verify{resource}"][item]], whose)
             for resource, chosen in expected

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from connectors.contract import Connector, Request, Rows
+from policies.archive import keep
 from policies.grants import DisabledKind, Disablement, Suspension
 from policies.rules import rules_of_suspension
 from tests.line.desk import Desk, NotingConnector
@@ -40,7 +41,7 @@ def _suspension(provider: str, department: str = "", what: str = "") -> Suspensi
 def _ask_while(desk: Desk, change: Suspension | Disablement) -> tuple[list[str], str | None]:
     """The codes of the answer and the name in it, where the change is recorded while the register answers; everything is as before afterwards."""
     service = desk.service
-    inner: Connector = service.rooms.line._loads._sources["public-security"].connector
+    inner: Connector = service.rooms.line._loads.sources["public-security"].connector
     try:
         with desk.replaced(_Meanwhile("public-security", inner, [], service, change), "public-security"):
             body = service.person(SELECTION, desk.applicant, desk.case)
@@ -91,13 +92,15 @@ def test_a_change_that_does_not_concern_an_answer_does_not_hold_it(
     assert name
 
 
-def test_two_policies_of_one_version_do_not_share_what_was_prepared(
+def test_two_policies_of_one_number_have_two_names_and_do_not_share_what_was_prepared(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy = desk.service.rooms.policy
     stopped = rules_of_suspension(policy.base.catalogue, replace(_suspension("public-security", "housing"), id="S99"))
     closed, opened = (policy.base.with_changes(groups, 99) for groups in ({"SUSPENSION/S99": stopped}, {}))
-    assert closed.version == opened.version
+    assert closed.sequence == opened.sequence
+    assert closed.version != opened.version
     for snapshot, told in ((opened, []), (closed, ["FIELD_DENIED"]), (opened, [])):
+        keep(desk.service.rooms.ledger.store, snapshot)
         monkeypatch.setattr(policy, "_snapshot", snapshot)
         assert codes(desk.service.person("householdRegistration { name }", desk.applicant, desk.case)) == told

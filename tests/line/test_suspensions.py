@@ -89,11 +89,15 @@ def test_a_suspension_that_cannot_be_is_refused(service: Service, given: dict[st
     assert refused(service, SUSPEND, PROVIDER, input=given) == code
 
 
-def test_notices_are_for_the_supervising_authority(service: Service) -> None:
-    document = "{ notices { number } }"
+def test_notices_of_suspensions_are_for_the_supervising_authority(service: Service) -> None:
+    document = "{ notices { number kind uses { operationId } } }"
+    suspended = ask(service, SUSPEND, PROVIDER, input={"object": ITEM, "reason": "试"})
+    ask(service, LIFT, PROVIDER, id=suspended["id"])
     for role in ("officer", "auditor"):
-        assert isinstance(ask(service, document, SUPERVISOR, role), list)
-        assert refused(service, document, PROVIDER, role) == "ROLE_REQUIRED"
+        told = ask(service, document, SUPERVISOR, role)
+        assert {one["kind"] for one in told} >= {"SUSPENDED"}
+        assert not any(one["uses"] for one in told)
+        assert ask(service, document, PROVIDER, role) == []
     assert refused(service, document, SUPERVISOR, "clerk") == "ROLE_REQUIRED"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from policies.archive import keep
 from policies.rules import ANY, FIRST_TIME, LAST_TIME, Rules, RuleText, ShareRow
 from schema.errors import Text
 from tests.line.desk import Desk
@@ -41,7 +42,9 @@ def _opened(*roles: str) -> Rules:
 @pytest.mark.parametrize("role", ["officer", "auditor"])
 def test_no_rule_lets_officers_or_auditors_read(desk: Desk, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
     policy = desk.service.rooms.policy
-    monkeypatch.setattr(policy, "_snapshot", policy.base.with_changes({"FILE/wide": _opened(ANY, role)}, 1))
+    wide = policy.base.with_changes({"FILE/wide": _opened(ANY, role)}, 1)
+    keep(desk.service.rooms.ledger.store, wide)
+    monkeypatch.setattr(policy, "_snapshot", wide)
     body = desk.service.person("householdRegistration { name }", desk.applicant, desk.case, role=role)
     assert body["data"]["person"]["householdRegistration"] is None
     assert [error["extensions"]["ruleId"] for error in body["errors"]] == ["DENY/ROLE"]

@@ -8,12 +8,21 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from app import catalogue_of
+from demo.scene import Scene
+from resolvers.breaker import State
 from schema.catalogue import Catalogue
-from tests.service import ROOT, Service, running, use
+from settings import load_settings
+from terminal.joining import _of_department
+from tests.connectors import services
+from tests.connectors.kinds import csv_of
+from tests.service import ROOT, Service, running, use, write_settings
+from tests.sources.faulty import until
 
 DEPARTMENT = """
 department:
@@ -73,31 +82,68 @@ materials:
     purpose: ADMINISTRATIVE_BASIS
     items: [ArchivedFile.kind, ArchivedFile.filedOn, HouseholdRegistration.name]
 """
-CONNECTION = """
-[connections.city-archives]
-kind = "sql"
-url = "sqlite:///archives.db"
+TABLE = "    source: {table: files, updated: changed, updated_format: epoch}\n"
+HTTP = """
+    source:
+      http:
+        records: data.items[*]
+        by:
+          idNumber: {path: /files, query: {by: id, key: "{keys}"}, keys: REPEAT, batch: 100}
+        paging: {kind: PAGE, parameter: page, total: meta.total}
+        columns: {path: /files/columns, at: "[*].name"}
+      updated: changed
+      updated_format: epoch
 """
+COLUMNS = ["id", "kind", "filed", "note", "changed"]
+Rows = list[tuple[str, str, int, str | None, int]]
 
 
-@pytest.fixture(scope="module")
-def grown(city: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose catalogue has one department more, with a database of its own."""
+def _database(folder: Path, rows: Rows) -> str:
+    with closing(sqlite3.connect(folder / "archives.db")) as archives:
+        archives.execute("CREATE TABLE files (id TEXT, kind TEXT, filed INTEGER, note TEXT, changed INTEGER)")
+        archives.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?)", rows)
+        archives.commit()
+    return 'kind = "sql"\nurl = "sqlite:///archives.db"'
+
+
+def _deliveries(folder: Path, rows: Rows) -> str:
+    (folder / "deliveries").mkdir()
+    text = csv_of((COLUMNS, [list(row) for row in rows]))
+    (folder / "deliveries" / "files.csv").write_text(text, "gbk", newline="")
+    return 'kind = "file"\nfolder = "deliveries"\nencoding = "gbk"'
+
+
+def _service(_: Path, rows: Rows) -> str:
+    services.TABLES["archives/files"] = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    return f'kind = "rest"\nurl = "{services.department()}/archives"'
+
+
+SOURCES = {"sql": _database, "file": _deliveries, "rest": _service}
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def grown(city: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Service]:
+    """A service whose catalogue has one department more, with a source of its own, of each kind."""
     folder = tmp_path_factory.mktemp("grown")
     catalogue = Path(shutil.copytree(ROOT / "catalogue", folder / "catalogue"))
-    (catalogue / "archives.yaml").write_text(DEPARTMENT, "utf8")
+    report = Scene(city / "demo").report(catalogue_of(load_settings(write_settings(city))))
+    assert report
+    applicant = report.examples.applicant.identifier
+    rows: Rows = [
+        (applicant, "T", 20010203, "不给看", 981129600),
+        (applicant[:6] + applicant[8:17], "L", 19990131, None, 917712000),
+        ("110101199003074514", "L", 20200101, None, 1577836800),
+    ]
+    source = SOURCES[request.param](folder, rows)
+    assert TABLE in DEPARTMENT
+    department = DEPARTMENT.replace(TABLE, HTTP.lstrip("\n")) if request.param == "rest" else DEPARTMENT
+    (catalogue / "archives.yaml").write_text(department, "utf8")
     (catalogue / "services" / "file-certificate.yaml").write_text(SERVICE, "utf8")
-    with running(folder, city, catalogue=catalogue, extra=CONNECTION) as service:
-        applicant = service.examples.applicant.identifier
-        with closing(sqlite3.connect(folder / "archives.db")) as archives:
-            archives.execute("CREATE TABLE files (id TEXT, kind TEXT, filed INTEGER, note TEXT, changed INTEGER)")
-            rows = [
-                (applicant, "T", 20010203, "不给看", 981129600),
-                (applicant[:6] + applicant[8:17], "L", 19990131, None, 917712000),
-                ("110101199003074514", "L", 20200101, None, 1577836800),
-            ]
-            archives.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?)", rows)
-            archives.commit()
+    with running(
+        folder, city, catalogue=catalogue, extra=f"\n[connections.city-archives]\n{source}\n", changed={"pause": "0.1"}
+    ) as service:
+        assert service.client.portal
+        service.client.portal.call(until, lambda: service.rooms.sources["archives"].breaker.state is not State.OPEN)
         yield service
 
 
@@ -138,6 +184,16 @@ def test_added_department_gives_nobody_else_its_data(grown: Service) -> None:
     case = grown.accept("GZF-9", ("APPLICANT", applicant))
     body = grown.person("archivedFiles { kind }", applicant, case)
     assert body["data"]["person"] == {"archivedFiles": None}
+
+
+def test_added_department_is_as_its_source_says(grown: Service) -> None:
+    archives = grown.catalogue.departments["archives"]
+    assert [one for one in _of_department(archives, grown.settings, grown.catalogue) if one.breaks] == []
+    (resource,) = [one for one in grown.catalogue.resources.values() if one.department == "archives"]
+    lacking = replace(resource, items={**resource.items, "kind": replace(resource.items["kind"], column="gone")})
+    changed = replace(grown.catalogue, resources={**grown.catalogue.resources, resource.name: lacking})
+    found = [one for one in _of_department(archives, grown.settings, changed) if one.breaks]
+    assert [(one.code, one.place) for one in found] == [("LIV102", "ArchivedFile.kind")]
 
 
 APART = {".venv", "demo", "tests", "benchmarks"}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import catalogue_of, compose, ledger_urls
+from connectors.settings import SqlConnection
 from settings import Settings, WrongSettings, load_settings, password_of
 from tests.service import ROOT, write_settings
 
@@ -45,6 +46,12 @@ def refused(file: Path) -> list[str]:
     return refusal.value.lines
 
 
+def url_of(settings: Settings, name: str) -> str:
+    connection = settings.connections[name]
+    assert isinstance(connection, SqlConnection)
+    return connection.url
+
+
 def changed(before: str, after: str) -> str:
     assert before in SHIPPED
     return SHIPPED.replace(before, after, 1)
@@ -65,7 +72,7 @@ def test_relative_paths_are_seen_from_the_file(write: Write, tmp_path: Path) -> 
     assert settings.ledger.url == f"sqlite:///{tmp_path}/var/demo/ledger.db"
     assert settings.ledger.index_url == f"sqlite:///{tmp_path}/var/demo/ledger-index.db"
     assert settings.control.url == f"sqlite:///{tmp_path}/var/demo/control.db"
-    assert settings.connections["civil-affairs"].url == f"sqlite:///{tmp_path}/var/demo/city/civil-affairs.db"
+    assert url_of(settings, "civil-affairs") == f"sqlite:///{tmp_path}/var/demo/city/civil-affairs.db"
 
 
 def test_absolute_paths_and_addresses_stay(write: Write) -> None:
@@ -75,8 +82,8 @@ def test_absolute_paths_and_addresses_stay(write: Write) -> None:
     )
     settings = load_settings(write(text))
     assert settings.identity.jwks == "https://issuer.example/jwks"
-    assert settings.connections["civil-affairs"].url == "sqlite:////srv/civil.db"
-    assert settings.connections["education"].url == "postgresql://reader@db.example/education"
+    assert url_of(settings, "civil-affairs") == "sqlite:////srv/civil.db"
+    assert url_of(settings, "education") == "postgresql://reader@db.example/education"
 
 
 WRONG = {
@@ -227,7 +234,7 @@ def test_secrets_do_not_show_themselves(write: Write, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("content", ["", "abc", "ab" * 31, "zz" * 32, "ab" * 33, "é" * 32])
 def test_secret_of_another_form_is_refused_without_telling_it(city: Path, tmp_path: Path, content: str) -> None:
-    settings = _over_city(city, tmp_path)
+    settings = over_city(city, tmp_path)
     (tmp_path / "demo/secrets/ledger.key").write_text(content, "utf8")
     with pytest.raises(WrongSettings) as refusal:
         compose(settings, catalogue_of(settings))
@@ -236,14 +243,14 @@ def test_secret_of_another_form_is_refused_without_telling_it(city: Path, tmp_pa
 
 
 def test_missing_secret_is_refused_by_its_file(city: Path, tmp_path: Path) -> None:
-    settings = _over_city(city, tmp_path)
+    settings = over_city(city, tmp_path)
     (tmp_path / "demo/secrets/cases.key").unlink()
     with pytest.raises(WrongSettings, match=r"cases\.key"):
         compose(settings, catalogue_of(settings))
 
 
 def test_missing_connection_is_named(city: Path, tmp_path: Path) -> None:
-    settings = _over_city(city, tmp_path)
+    settings = over_city(city, tmp_path)
     connections = {name: one for name, one in settings.connections.items() if name not in ("housing", "taxation")}
     settings = settings.model_copy(update={"connections": connections})
     with pytest.raises(WrongSettings) as refusal:
@@ -254,9 +261,25 @@ def test_missing_connection_is_named(city: Path, tmp_path: Path) -> None:
         assert f"{name}.yaml" in line
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["teradata://host/x", "mssql+pyodbc://host/x", "postgresql://h/x?sslmode=nonsense"],
+)
+def test_a_connection_to_what_nothing_here_can_read_is_refused_with_its_place(
+    city: Path, tmp_path: Path, url: str
+) -> None:
+    settings = over_city(city, tmp_path)
+    housing = settings.connections["housing"].model_copy(update={"url": url})
+    settings = settings.model_copy(update={"connections": settings.connections | {"housing": housing}})
+    with pytest.raises(WrongSettings) as refusal:
+        compose(settings, catalogue_of(settings))
+    (line,) = refusal.value.lines
+    assert line.startswith("connections.housing.url: ")
+
+
 @pytest.mark.parametrize("name", ["", "nobody"])
 def test_supervisor_that_is_no_department_is_refused(city: Path, tmp_path: Path, name: str) -> None:
-    settings = _over_city(city, tmp_path)
+    settings = over_city(city, tmp_path)
     settings = settings.model_copy(update={"policy": settings.policy.model_copy(update={"supervisor": name})})
     with pytest.raises(WrongSettings, match=r"policy\.supervisor"):
         compose(settings, catalogue_of(settings))
@@ -290,7 +313,7 @@ def test_password_of_the_control_database_comes_from_the_environment_or_a_file(
     assert password_of("control", control) == "from-environment"
 
 
-def _over_city(city: Path, folder: Path) -> Settings:
+def over_city(city: Path, folder: Path) -> Settings:
     shutil.copytree(city / "demo", folder / "demo")
     return load_settings(write_settings(folder))
 

@@ -217,3 +217,17 @@ def test_demo_needs_demo_mode(run: Run, settings_file: Path) -> None:
 
 def test_demo_needs_a_hundred_residents(run: Run, settings_file: Path) -> None:
     assert run("demo", "--residents", "99", "--settings", settings_file).code == 2
+
+
+def test_connect_prints_the_rights_of_a_connections_account(run: Run, settings_file: Path) -> None:
+    changed = settings_file.with_name("postgres.toml")
+    text = settings_file.read_text("utf8")
+    start = text.index("[connections.housing]")
+    end = text.index("\n\n", start)
+    section = '[connections.housing]\nkind = "sql"\nurl = "postgresql://reader@db.example/housing"\npool = 2'
+    changed.write_text(text[:start] + section + text[end:], "utf8")
+    ran = run("connect", "--grant", "housing", "--settings", changed)
+    assert ran.code == 0
+    assert 'GRANT CONNECT ON DATABASE "housing" TO "reader";' in ran.out
+    assert "GRANT SELECT (" in ran.out
+    assert run("connect", "--grant", "nobody", "--settings", changed).code == 2

@@ -143,7 +143,24 @@ def test_what_is_not_there_or_not_ones_own_exits_with_1(officer: Officer, applie
         ("education", ("grant", "end", applied, "--reason", "x"), "GRANT_UNKNOWN"),
         ("housing", ("lift", "S999999"), "SUSPENSION_UNKNOWN"),
         ("housing", ("suspend", "--object", PHOTO, "--reason", "x"), "ROLE_REQUIRED"),
-        ("housing", ("notices",), "ROLE_REQUIRED"),
+        (
+            "housing",
+            (
+                "corrections",
+                "record",
+                "--item",
+                PHOTO,
+                "--id",
+                "x",
+                "--since",
+                "2026-01-01",
+                "--reason",
+                "x",
+                "--reference",
+                "x",
+            ),
+            "ROLE_REQUIRED",
+        ),
     ):
         ran = officer(department, *arguments)
         assert (ran.code, ran.out) == (1, "")

@@ -220,7 +220,7 @@ def test_audit_as_json_has_a_complete_line_an_object(
     assert line["ruleId"] == "SHARE/HouseholdRegistration.name/ADMINISTRATIVE_BASIS"
     assert line["role"] == "clerk"
     assert len(line["dataSubject"]) == 6 + 1 + 32
-    assert re.fullmatch(r"[0-9a-f]{16}\.\d+", line["policyVersion"])
+    assert re.fullmatch(r"[0-9a-f]{16}\.\d+\.[0-9a-f]{32}", line["policyVersion"])
     assert "indexed" in ran.err
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from audit.verify_offline import parse_checkpoint
+from tests.audit.tampering import plain
 from tests.service import ROOT, Service, codes, running
 from tests.terminal.conftest import Ran, Run
 
@@ -82,6 +83,7 @@ class Office:
 
     def altered(self, statement: str) -> None:
         connection = sqlite3.connect(self.folder / "demo" / "ledger.db", timeout=10)
+        connection.create_function("plain", 1, plain(connection))
         connection.execute(statement)
         connection.commit()
         connection.close()
@@ -118,7 +120,7 @@ def test_from_a_question_to_a_proof_that_holds_offline(office: Office) -> None:
 def test_a_changed_record_is_named_and_its_proof_refused(office: Office) -> None:
     office.asked(5)
     cosigned = office.witnessed()
-    office.altered("UPDATE frames SET frame = CAST(replace(frame, 'clerk', 'thief') AS BLOB) WHERE seq = 3")
+    office.altered("UPDATE frames SET frame = CAST(replace(plain(frame), 'clerk', 'thief') AS BLOB) WHERE seq = 3")
     ran = office.run("audit", "verify", "--checkpoint", cosigned, *office.settings)
     assert ran.code == 1
     assert "✗ LEDGER_CHANGED 3" in ran.out
@@ -250,7 +252,11 @@ def test_a_ledger_that_is_not_there_is_told_and_not_made(office: Office, tmp_pat
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("origin", "ledger.origin: missing"), ("signing_key_file", "ledger.signing_key_file: missing")],
+    [
+        ("origin", "ledger.origin: missing"),
+        ("signing_key_file", "ledger.signing_key_file: missing"),
+        ("identities_key_file", "ledger.identities_key_file: missing"),
+    ],
 )
 def test_a_ledger_without_a_name_or_a_key_does_not_start(office: Office, name: str, message: str) -> None:
     text = (office.folder / "onesource.toml").read_text("utf8")
