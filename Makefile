@@ -8,8 +8,8 @@ ONESOURCE := $(BIN)/onesource
 run: $(VENV)/run.stamp   ## set everything up, build the demo city, serve it
 	$(ONESOURCE) serve
 
-test: $(VENV)/dev.stamp  ## set everything up, run every test
-	$(BIN)/pytest -q
+test: $(VENV)/dev.stamp  ## set everything up, run every test, two files at a time
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 check: $(VENV)/dev.stamp ## format, lint, strict types
 	$(BIN)/ruff format --check .
