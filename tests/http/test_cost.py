@@ -14,6 +14,7 @@ from resolvers.cost import LIST_SIZE, Measure
 from resolvers.operation import Documents, Limits, cost_of
 from schema.errors import RequestError
 from tests.http.documents import bomb, numbered, person
+from tests.line.desk import statements
 from tests.service import Service, codes, use
 
 SCHEMA = build_schema("""
@@ -126,9 +127,7 @@ def test_bomb_of_fragments_is_not_expanded_to_be_measured() -> None:
     assert time.process_time() - begun < 0.5
 
 
-def test_expensive_question_asks_no_department(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("connectors.sql.read", lambda *_: asked.append("asked"))
+def test_expensive_question_asks_no_department(service: Service) -> None:
     applicant = service.examples.applicant.identifier
     case = service.accept("COST-1", ("APPLICANT", applicant))
     document = (
@@ -137,7 +136,8 @@ def test_expensive_question_asks_no_department(service: Service, monkeypatch: py
     )
     before = len(service.frames())
     variables = {"ids": [applicant] * 1_000, "use": use(case)}
-    answer = service.post({"query": document, "variables": variables})
+    with statements() as asked:
+        answer = service.post({"query": document, "variables": variables})
     assert answer.status_code == 400
     assert codes(answer.json()) == ["QUERY_TOO_EXPENSIVE"]
     extensions = answer.json()["errors"][0]["extensions"]
