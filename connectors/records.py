@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from connectors.contract import INVALID, FetchRequest, Row, SourceError, is_text
@@ -14,13 +15,13 @@ Read = Callable[[Any], Any]
 
 
 class Records:
-    """Makes rows of a request's records. `asked`: the only key that was asked for, where there is one."""
+    """Makes rows of the records that were asked for by `forms`: the keys by the ways in which the service may write them."""
 
-    def __init__(self, request: FetchRequest, omits_null: bool, asked: Any = None) -> None:
+    def __init__(self, request: FetchRequest, forms: Mapping[Any, str], omits_null: bool) -> None:
         resource = request.resource
         self._omits_null = omits_null
-        self._asked = asked
-        self._key = self._reader(resource.items[request.key])
+        self._forms = forms
+        self._key = self._reader(resource.items[request.key], forms)
         self._values = [self._reader(resource.items[name]) for name in request.columns]
         self._updated = (
             self._read(resource.updated, decoder(ItemType.DATETIME, resource.updated_format, {}))
@@ -38,16 +39,19 @@ class Records:
             return None
         return Row(key, None if updated is INVALID else updated, values)
 
-    def _reader(self, item: Item) -> Read:
-        return self._read(item.column, decoder(item.type, item.format, item.values))
+    def _reader(self, item: Item, known: Mapping[Any, str] = MappingProxyType({})) -> Read:
+        return self._read(item.column, decoder(item.type, item.format, item.values), known)
 
-    def _read(self, column: str, decode: Read) -> Read:
-        """How a column is read from a record."""
+    def _read(self, column: str, decode: Read, known: Mapping[Any, str] = MappingProxyType({})) -> Read:
+        """How a column is read from a record; texts that are `known` need no decoding."""
         steps = JsonPath.parse(column).steps if column != KEY else ()
+        name = steps[0] if len(steps) == 1 else None
 
         def read(record: Any) -> Any:
-            value = self._find(record, steps) if steps else self._asked_key()
-            return None if value is None else _canonical(value, decode)
+            value = record[name] if name in record else self._find(record, steps) if steps else self._asked_key()
+            if value is None:
+                return None
+            return known[value] if type(value) is str and value in known else _canonical(value, decode)
 
         return read
 
@@ -71,16 +75,17 @@ class Records:
         return value
 
     def _asked_key(self) -> Any:
-        if self._asked is None:
+        if len(self._forms) != 1:
             raise SourceError("SOURCE_CHANGED")
-        return self._asked
+        return next(iter(self._forms))
 
 
 def _canonical(value: Any, decode: Read) -> Any:
-    if isinstance(value, dict | list):
+    if isinstance(value, str):
+        if not is_text(value):
+            return INVALID
+    elif isinstance(value, dict | list):
         raise SourceError("SOURCE_CHANGED")
-    if isinstance(value, str) and not is_text(value):
-        return INVALID
     try:
         return decode(value)
     except (ValueError, TypeError, ArithmeticError, OSError):

@@ -26,7 +26,7 @@ from connectors.contract import (
 )
 from connectors.records import Records, names_of
 from schema.catalogue import Resource
-from schema.formats import key_forms
+from schema.formats import forms_of_keys
 from schema.http import COLUMNS, KEY, KEYS, HttpLookUp, HttpSource, KeyList
 
 _CHECK_SECONDS = 5
@@ -92,8 +92,8 @@ class RestConnector:
         http, look_up = _look_up(request)
         assert isinstance(request, FetchRequest)
         item = request.resource.items[request.key]
-        forms = [form for key in askable(request.keys) for form in key_forms(item.type, item.format, key)]
-        batches = [forms[start : start + look_up.batch] for start in range(0, len(forms), look_up.batch)]
+        forms = list(forms_of_keys(item.type, item.format, askable(request.keys)).items())
+        batches = [dict(forms[start : start + look_up.batch]) for start in range(0, len(forms), look_up.batch)]
         found = await _all([self._batch(request, http, look_up, batch) for batch in batches], request.timeout)
         asked = set(request.keys)
         rows = [row for batch in found for row in batch if row.key in asked]
@@ -101,13 +101,13 @@ class RestConnector:
         return Rows(in_order(rows) if several else rows, clock.now())
 
     async def _batch(
-        self, request: FetchRequest, http: HttpSource, look_up: HttpLookUp, forms: Sequence[str]
+        self, request: FetchRequest, http: HttpSource, look_up: HttpLookUp, forms: Mapping[str, str]
     ) -> list[Row]:
-        """The rows of the keys of one request, of all its pages."""
+        """The rows of the keys of one request, of all its pages; `forms` as `Records` has them."""
         items, updated = request.resource.items, request.resource.updated
         columns = [items[name].column for name in (request.key, *request.columns)] + ([updated] if updated else [])
-        records = Records(request, http.omits_null, forms[0] if len(forms) == 1 else None)
-        call = _call(look_up, forms, names_of(columns))
+        records = Records(request, forms, http.omits_null)
+        call = _call(look_up, list(forms), names_of(columns))
         return [row for one in await self._pages(call, http) if (row := records.row(one)) is not None]
 
     async def _pages(self, call: Call, http: HttpSource) -> list[Any]:
