@@ -160,7 +160,10 @@ def check_live(settings: Settings, catalogue: Catalogue) -> None:
 def _of_department(department: Department, settings: Settings, catalogue: Catalogue) -> list[Difference]:
     name = department.connection or ""
     connection = settings.connections[name]
-    arguments = connection.arguments(password_of(name, connection))
+    try:
+        arguments = connection.arguments(password_of(name, connection))
+    except ValueError as error:
+        raise wrong([f"connections.{name}: {error}"]) from None
     resources = [one for one in catalogue.resources.values() if one.department == department.slug and one.connected]
     if not isinstance(connection, SqlConnection):
         return asyncio.run(_of_connector(department, connectors.kinds.connect(connection.kind, **arguments), resources))

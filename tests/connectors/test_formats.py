@@ -78,6 +78,8 @@ def test_every_type_has_a_default_format(kind: ItemType) -> None:
         (ItemType.DECIMAL, "decimal", 0.1, Decimal("0.1")),
         (ItemType.DECIMAL, "cents", 1186300, Decimal("11863")),
         (ItemType.BOOLEAN, "01", True, True),
+        (ItemType.BOOLEAN, "01", "1", True),
+        (ItemType.BOOLEAN, "01", "0", False),
         (ItemType.BOOLEAN, "是否", "否", False),
         (ItemType.STRING, "text", 42, "42"),
         (ItemType.STRING, "trim", "张三  ", "张三"),
