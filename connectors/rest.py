@@ -108,7 +108,12 @@ class RestConnector:
         columns = [items[name].column for name in (request.key, *request.columns)] + ([updated] if updated else [])
         records = Records(request, forms, http.omits_null)
         call = _call(look_up, list(forms), names_of(columns))
-        return [row for one in await self._pages(call, http) if (row := records.row(one)) is not None]
+        answered = await self._pages(call, http)
+        rows = [row for one in answered if (row := records.row(one)) is not None]
+        # what answers another question does not say that there is no record
+        if answered and not any(row.key in request.keys for row in rows):
+            raise SourceError("SOURCE_CHANGED")
+        return rows
 
     async def _pages(self, call: Call, http: HttpSource) -> list[Any]:
         """The records of all pages of an answer."""

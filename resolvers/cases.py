@@ -18,7 +18,7 @@ from resolvers.materials import MaterialView, materials_of
 from schema.catalogue import Catalogue, MaskKind, Service
 from schema.errors import FieldFault, Text
 from schema.formats import CHINA
-from schema.identifiers import PARSERS, IdentifierError
+from schema.identifiers import PARSERS, IdentifierError, names_person
 from schema.types import titled_enum
 
 _NUMBER = re.compile(r"[0-9A-Za-z\u4e00-\u9fff][0-9A-Za-z\u4e00-\u9fff〔〕()（）_./-]*")
@@ -114,6 +114,10 @@ class CaseMutations:
                 "受理号应为1至64位，以字母、数字或汉字开头，可含〔〕()（）_./-，不含空格",
             )
         subjects = _subjects(input.subjects, service, catalogue)
+        if any(
+            subject.identifier in input.number.upper() for subject in subjects
+        ):  # the ledger shows acceptance numbers
+            raise _invalid("the acceptance number names a subject of the case", "受理号不得含当事人的标识号码")
         named = tuple((subject.entity, subject.identifier) for subject in subjects)
         await context.intend(Act("acceptCase", _CASE, input.number, service.code, named))
         try:
@@ -180,7 +184,7 @@ def _subjects(given: list[CaseSubjectInput], service: Service, catalogue: Catalo
             raise _invalid(
                 f"subject {number}: the role is one of {roles}", f"第{number}名当事人：身份须为 {roles} 之一"
             )
-        if not one.basis.strip() or len(one.basis) > 200 or not one.basis.isprintable():
+        if not one.basis.strip() or len(one.basis) > 200 or not one.basis.isprintable() or names_person(one.basis):
             raise _invalid(
                 f"subject {number}: say the basis in 1 to 200 characters", f"第{number}名当事人：请填写登记依据"
             )

@@ -159,6 +159,8 @@ def _wrong(
     if item is None:
         raise FieldFault("ITEM_UNKNOWN")
     since, until = _moment(between.since), None if between.until is None else _moment(between.until)
+    if since > exact_micros(context.now):
+        raise FieldFault("RANGE_INVALID", Text("`since` is in the future", "起始时间晚于现在"))
     if until is not None and since >= until:
         raise FieldFault("RANGE_INVALID", Text("`since` is not before `until`", "起始时间不早于截止时间"))
     digest = ""

@@ -24,6 +24,7 @@ from resolvers.grant_types import ApplyForGrantInput, DecideGrantInput, GrantVie
 from resolvers.line import Context
 from schema.errors import FieldFault, Text
 from schema.formats import CHINA
+from schema.identifiers import names_person
 
 _GRANT = "Grant"
 MAX_TEXT = 500
@@ -199,6 +200,10 @@ def written(name: str, text: str, most: int, *, needed: bool = True, code: str =
         raise FieldFault(
             code,
             Text(f"`{name}` has {least} to {most} printable characters", f"{name} 应为{least}至{most}个可打印字符"),
+        )
+    if name == "reason" and names_person(stripped):  # others read it, and no ledger shows that they do
+        raise FieldFault(
+            code, Text(f"`{name}` names a person by number: leave it out", f"{name} 含公民身份号码，请删去")
         )
     return stripped
 

@@ -26,7 +26,8 @@ SAMPLE = 1_000
 _MOST_CODES = 20
 _LEAST_FOR_CODES = 50
 _LEAST_OF_CODE = 3
-_MOST_CODE_LENGTH = 10
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,5}", re.ASCII)
+"""What a guessed code may look like: short letters and digits, for a name or a diagnosis that many share is no code."""
 _ENOUGH = 0.9
 _UNDECIDED = "待部门数据专员确认"
 
@@ -171,8 +172,8 @@ def _code(column: Column, codes: Mapping[str, CodeTable], of: int) -> Guess | No
         if named and counts.keys() <= known:
             return Guess(ItemType.CODE, form, table.name)
     few = len(counts) <= min(_MOST_CODES, len(column.values) // 10) and of >= _LEAST_FOR_CODES
-    plain = all(0 < len(code) <= _MOST_CODE_LENGTH and code.isprintable() and code == code.strip() for code in counts)
-    if few and plain and min(counts.values()) >= _LEAST_OF_CODE and not holds(column):
+    plain = all(_CODE.fullmatch(code) for code in counts)
+    if few and plain and len(counts) > 1 and min(counts.values()) >= _LEAST_OF_CODE and not holds(column):
         return Guess(ItemType.CODE, form, own=tuple(sorted(counts)))
     return None
 
@@ -194,6 +195,7 @@ def draft(header: Header, tables: Sequence[Table], catalogue: Catalogue) -> str:
     codes: list[str] = []
     resources: list[str] = []
     left: list[str] = []
+    made = 0
     for table in tables:
         if reason := _unfit(table):
             left.append(f"# {_line(table.name)}: {reason}")
@@ -203,10 +205,11 @@ def draft(header: Header, tables: Sequence[Table], catalogue: Catalogue) -> str:
         if not keys:
             left.append(f"# {_line(table.name)}: no column holds identifiers of an entity")
             continue
-        name = _free(_pascal(table.name.rpartition(".")[2]) or f"Table{len(resources) + 1}", taken)
+        name = _free(_pascal(table.name.rpartition(".")[2]) or f"Table{made + 1}", taken)
+        made += 1
         named = {item.name: _free(f"{name}{_upper(item.name)}", taken) for item in items if item.guess.own}
         codes += [text for item in items if item.guess.own for text in _code_table(named[item.name], item)]
-        resources += _resource(header, table, name, len(resources), items, _key(table, keys), entities, named)
+        resources += _resource(header, table, name, made, items, _key(table, keys), entities, named)
     lines = [
         "# A draft: titles, classes and code tables are to be confirmed by the department's data officer.",
         *_head(header),
@@ -264,7 +267,7 @@ def _resource(
 ) -> Iterator[str]:  # fmt: skip
     yield f"  - name: {name}"
     yield f"    title: {_text(_line(table.comment) or table.name)}"
-    yield f"    code: {_text(f'{header.region}-{header.slug}-{number + 1:03}')}"
+    yield f"    code: {_text(f'{header.region}-{header.slug}-{number:03}')}"
     yield "    library: DEPARTMENT"
     yield f"    library_name: {_text(header.title)}"
     yield f"    abstract: {_text(_line(table.comment) or table.name)}"

@@ -86,7 +86,7 @@ CODES: dict[str, Code] = {
     # -- sources -------------------------------------------------------------------------------------------
     "SOURCE_UNAVAILABLE": Code(200, Text("The department's source cannot be reached.", "部门数据源暂不可用。"), Text("Go on with the rest; accept the applicant's paper for this.", "其余信息可继续使用；此项请先收取申请人材料。")),
     "SOURCE_TIMEOUT": Code(200, Text("The department's source did not answer in time.", "部门数据源响应超时。"), Text("Try again; else accept the applicant's paper for this.", "请重试；仍不可用时请收取申请人材料。")),
-    "SOURCE_CHANGED": Code(200, Text("The department's source has lost a table or column.", "部门数据源的表或字段已变更。"), Text("The department's data officer must mend the catalogue or the source.", "请提供部门的数据专员修正目录或数据源。")),
+    "SOURCE_CHANGED": Code(200, Text("The department's source is not as the catalogue says any more: a table, a column, or the form of its answers.", "部门数据源的表、字段或应答格式与目录不再一致。"), Text("The department's data officer must mend the catalogue or the source.", "请提供部门的数据专员修正目录或数据源。")),
     "SOURCE_REFUSED": Code(200, Text("The department's source does not let us in.", "部门数据源拒绝访问。"), Text("The department's data officer must renew the account or its rights; accept the applicant's paper for this.", "请提供部门的数据专员恢复访问账号或权限；此项请先收取申请人材料。")),
     "SOURCE_VALUE_INVALID": Code(200, Text("The source holds a value that is not of the item's type.", "数据源中的取值与信息项类型不符。"), Text("Report it to the department; accept the applicant's paper for this.", "请向提供部门反馈疑义；此项请先收取申请人材料。")),
     "SOURCE_AMBIGUOUS": Code(200, Text("The source holds several records where there must be one.", "数据源中存在多条应唯一的记录。"), Text("Report it to the department.", "请向提供部门反馈疑义。")),

@@ -20,6 +20,7 @@ _FULL_WIDTH = str.maketrans(
     "０１２３４５６７８９ＸｘＡＢＣＤＥＦＧＨＪＫＬＭＮＰＱＲＴＵＷＹ", "0123456789XxABCDEFGHJKLMNPQRTUWY"
 )
 _CITIZEN = re.compile(r"\d{17}[\dX]", re.ASCII)
+_IN_TEXT = re.compile(r"(?<![0-9A-Za-z])\d{17}[\dXx](?![0-9A-Za-z])", re.ASCII)
 _UNIT = re.compile(r"\d{12}[A-Z]{2}\d{5}[A-Z]\d{8}", re.ASCII)
 _COMPONENT = re.compile(r"\d{16}", re.ASCII)
 
@@ -96,6 +97,17 @@ PARSERS: dict[ItemType, Callable[[str], str]] = {
     ItemType.COMPONENT_CODE: to_component_code,
 }
 """The parser of each type of identifier: text in, normalised identifier out, IdentifierError otherwise."""
+
+
+def names_person(text: str) -> bool:
+    """Whether a free text holds a citizen identity number with a valid check digit: it must not travel where nobody looks for one."""
+    for found in _IN_TEXT.finditer(text.translate(_FULL_WIDTH)):
+        try:
+            to_citizen_id(found.group())
+        except IdentifierError:
+            continue
+        return True
+    return False
 
 
 _CHINA = timezone(timedelta(hours=8))

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schema.catalogue import Catalogue
+from schema.formats import CHINA
 from schema.identifiers import PARSERS, IdentifierError
 from terminal.client import REFUSED, WRONG_USE, ask, err, out, plain, say_errors
 
@@ -158,7 +159,7 @@ def json_text(line: Mapping[str, Any]) -> str:
 
 
 def _time(line: _Line, form: str) -> str:
-    return datetime.fromisoformat(line["at"]).astimezone().strftime(form)
+    return datetime.fromisoformat(line["at"]).astimezone(CHINA).strftime(form)
 
 
 def _coordinate(line: _Line) -> str:

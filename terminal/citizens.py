@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from audit.verify_offline import OWN_LIST
+from schema.formats import CHINA
 from settings import FILE
 from terminal.audit import answered, say_progress
 from terminal.client import REFUSED, err, out, plain
@@ -106,7 +107,7 @@ def _table(nodes: list[_Node]) -> Table:
     for title in ("时间", "使用部门", "事项", "信息项", "结果", "依据"):
         table.add_column(title, overflow="fold")
     for node in nodes:
-        when = datetime.fromisoformat(node["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        when = datetime.fromisoformat(node["at"]).astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S")
         mark = "" if node["covered"] else " *"
         head = (when + mark, node["department"])
         for use in node["uses"]:

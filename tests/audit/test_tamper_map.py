@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -69,6 +70,15 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 def test_an_untouched_map_is_right(kept: Kept) -> None:
     report = kept.report(kept.file, Source(kept.anchor, "anchor"))
     assert (report.findings, report.proven, report.maps) == ((), SIZES[-1], len(SIZES))
+
+
+@pytest.mark.parametrize("place", [1, 57, SIZES[-1]])
+def test_a_record_that_is_missing_is_named_and_no_crash(kept: Kept, tmp_path: Path, place: int) -> None:
+    file = Path(shutil.copy(kept.file, tmp_path / "ledger.db"))
+    with closing(sqlite3.connect(file)) as ledger, ledger:
+        assert ledger.execute("DELETE FROM frames WHERE seq = ?", (place,)).rowcount == 1
+    found = kept.report(file, Source(kept.anchor, "anchor")).findings
+    assert any(one.first <= place <= one.last for one in found if one.code != "LEDGER_SUBJECTS_CHANGED")
 
 
 # -- the operator commits to other lists than the records make -----------------------------------------------------------

@@ -248,6 +248,11 @@ def test_records_that_nobody_asked_for_are_dropped(service: Service) -> None:
     assert ask(service, "a", of=people(SEVERAL, "people[*]")) == {"a": "n-a"}
 
 
+def test_an_answer_about_others_alone_is_no_answer(service: Service) -> None:
+    service.answer = lambda _: reply({"people": [record("b")]})
+    assert ask(service, "a", of=people(SEVERAL, "people[*]")) == "SOURCE_CHANGED"
+
+
 def test_a_key_that_the_answer_does_not_repeat_is_the_one_asked_for(service: Service) -> None:
     service.answer = lambda _: reply([{"name": "award"}])
     of = people(HttpLookUp("/people/{key}/awards", {}, None), "[*]")

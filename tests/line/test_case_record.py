@@ -97,3 +97,11 @@ def test_a_departments_own_database_outlives_a_rebuilt_city(city: Path, tmp_path
         service.scene.build(service.catalogue, 300, 1, lambda *_: None)
         assert (folder / "parks.db").read_bytes() == b"somebody's own"
         assert service.scene.size() == (300, 1)
+
+
+@pytest.mark.parametrize("written", ["{}", "GZF-{}"])
+def test_an_acceptance_number_names_no_subject_for_the_ledger_shows_it(service: Service, written: str) -> None:
+    applicant = service.examples.applicant.identifier
+    subjects = [{"role": "APPLICANT", "identifier": applicant, "basis": "本人申请"}]
+    asked = {"input": {"number": written.format(applicant), "service": HOUSING, "subjects": subjects}}
+    assert codes(service.ask(ACCEPT, asked)) == ["CASE_INVALID"]

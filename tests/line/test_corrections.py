@@ -154,6 +154,7 @@ def test_who_may_ask_and_who_may_record(world: World, role: str, department: str
         ({"between": {"since": "2026-11-02T00:00:00", "until": "2026-11-01T00:00:00"}}, "RANGE_INVALID"),
         ({"between": {"since": "2026-11-01T00:00:00", "until": "2026-11-01T00:00:00"}}, "RANGE_INVALID"),
         ({"between": {"since": "0001-01-01T00:00:00"}}, "RANGE_INVALID"),
+        ({"between": {"since": "2126-11-01T00:00:00"}}, "RANGE_INVALID"),
         ({"item": "cancelledOn", "value": "gestern"}, "VALUE_INVALID"),
         ({"item": "sex", "value": "OTHERWISE"}, "VALUE_INVALID"),
         ({"item": "idNumber", "value": "42120219880328202X"}, "VALUE_INVALID"),
@@ -175,7 +176,14 @@ def test_a_page_that_is_none_is_refused(world: World, first: int, after: str | N
 
 
 @pytest.mark.parametrize(
-    "changed", [{"reason": " "}, {"reference": ""}, {"reason": "两\n行"}, {"reference": "x" * 201}]
+    "changed",
+    [
+        {"reason": " "},
+        {"reference": ""},
+        {"reason": "两\n行"},
+        {"reference": "x" * 201},
+        {"reason": "421202198803282021 更正"},
+    ],
 )
 def test_reason_and_reference_are_needed(world: World, changed: dict[str, str]) -> None:
     assert codes(record(world, **changed)) == ["CORRECTION_INVALID"]

@@ -137,6 +137,22 @@ def test_no_value_of_a_person_is_written_into_a_draft(run: Run, settings: Path, 
     assert "Y000001" not in text
 
 
+def test_a_name_or_a_diagnosis_that_many_share_is_no_code(run: Run, settings: Path, tmp_path: Path) -> None:
+    file = tmp_path / "shared.db"
+    rows = ", ".join(
+        f"('{_number(first)}', '张三', '{'糖尿病' if n % 2 else '无'}', 'A')" for n, first in enumerate(PEOPLE)
+    )
+    url = sa.make_url(f"sqlite:///{file}")
+    execute(
+        url,
+        "CREATE TABLE clinic (person varchar(18) PRIMARY KEY, remark text, finding text, ward text)",
+        f"INSERT INTO clinic VALUES {rows}",
+    )
+    text = draft(run, settings, url).read_text("utf8")
+    assert 'table: "clinic"' in text
+    assert not [shown for shown in ("张三", "糖尿病", '"无"', "codes:") if shown in text]
+
+
 def test_a_draft_overwrites_nothing(run: Run, settings: Path, source: sa.URL) -> None:
     file = draft(run, settings, source)
     ran = run(
