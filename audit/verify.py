@@ -81,8 +81,11 @@ def verify(
     keys: Sequence[Key],
     witnesses: Sequence[Key],
     more: Iterable[Source] = (),
+    *,
+    lists: bool = True,
 ) -> Report:
-    """Check the store of this origin, whose checkpoints these keys have signed, against what it keeps and `more`. StoreUnavailable."""
+    """Check the store of this origin, whose checkpoints these keys have signed, against what it keeps and `more`; the lists of data subjects
+    too, which takes most of the time, unless `lists` is False. StoreUnavailable."""
     findings = _Findings()
     kept = (Source(one.text if isinstance(one.text, str) else "", f"#{one.number}") for one in _kept(store))
     archive = examined(store)
@@ -93,14 +96,22 @@ def verify(
     for fault in archive.faults:
         findings.add(fault.code, fault.first, fault.last, fault.where)
     committed = [Committed(one.checkpoint.subjects, one.where, one.anchor) for one in known if one.checkpoint.subjects]
-    maps = Recounted(store, hashing, [] if archive.leaps else committed)
+    maps = Recounted(store, hashing, committed) if lists and not archive.leaps else None
     tree = _Recomputed(store, hashing, {one.checkpoint.size for one in known}, maps, findings, archive.leaps)
     tree.run()
     proven = _compare(known, tree, findings)
     _dictionary(store.coordinates(), hashing, known, findings)
-    for wrong in () if archive.leaps else maps.wrong():
+    for wrong in maps.wrong() if maps else ():
         findings.add("LEDGER_SUBJECTS_CHANGED", wrong.first, wrong.last, wrong.where)
-    return Report(tree.records, proven, len(known), findings.sorted(), archive.removed, archive.sealed, maps.compared)
+    return Report(
+        tree.records,
+        proven,
+        len(known),
+        findings.sorted(),
+        archive.removed,
+        archive.sealed,
+        maps.compared if maps else 0,
+    )
 
 
 class _Findings:
@@ -149,7 +160,7 @@ class _Recomputed:
     store: Store
     hashing: TreeHash
     sizes: set[int]
-    maps: Recounted
+    maps: Recounted | None
     findings: _Findings
     leaps: Sequence[Leap] = ()
     records: int = 0
@@ -217,7 +228,7 @@ class _Recomputed:
             if digest is None or not self._whole:
                 continue
             self._frontier.append(digest)
-            if row:
+            if row and self.maps:
                 self.maps.add(place, digest, row[3])
             if place in self.sizes:
                 self.roots[place] = self._frontier.root()

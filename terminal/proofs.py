@@ -56,9 +56,12 @@ def verify(
     ] = None,
     key: Keys = None,
     witness: Witnesses = None,
+    records: Annotated[
+        bool, typer.Option("--records", help="Not the own lists of data subjects: four times as quick.")
+    ] = False,
     settings: SettingsFile = Path(FILE),
 ) -> None:
-    """Check the whole ledger: records, tree, every checkpoint kept, exported, or given here, and the dictionary of items.
+    """Check the whole ledger: records, tree, every checkpoint kept, exported, or given here, the dictionary of items, and own lists.
 
     Names the first wrong record or range. Records after the last witnessed checkpoint, or the last one given here, are unproven.
     Exit code 1 if anything is wrong.
@@ -71,7 +74,8 @@ def verify(
         if source.vouched:
             _opened(source.text, keys, loaded.ledger.origin)
     with opened_store(loaded) as store:
-        report = verify_store(store, TreeHash(loaded.ledger.hash), loaded.ledger.origin, keys, witnesses, more)
+        hashing, origin = TreeHash(loaded.ledger.hash), loaded.ledger.origin
+        report = verify_store(store, hashing, origin, keys, witnesses, more, lists=not records)
     _show(report)
     if report.findings:
         raise typer.Exit(REFUSED)

@@ -81,6 +81,14 @@ def test_a_record_that_is_missing_is_named_and_no_crash(kept: Kept, tmp_path: Pa
     assert any(one.first <= place <= one.last for one in found if one.code != "LEDGER_SUBJECTS_CHANGED")
 
 
+def test_records_can_be_checked_without_the_lists(kept: Kept, tmp_path: Path) -> None:
+    store = opened(kept.file)
+    keys, witnesses = [kept.signer.key], [kept.witness.key]
+    report = verify(store, SHA, ORIGIN, keys, witnesses, [Source(kept.anchor, "anchor")], lists=False)
+    store.close()
+    assert (report.findings, report.proven, report.maps) == ((), SIZES[-1], 0)
+
+
 # -- the operator commits to other lists than the records make -----------------------------------------------------------
 
 
