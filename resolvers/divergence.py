@@ -15,16 +15,13 @@ from policies.cases import CaseSubject
 from resolvers.access import basis_of
 from resolvers.disclose import Act
 from resolvers.line import Context
-from resolvers.materials import ObstacleView, ask, displayed, obstacle
+from resolvers.materials import ObstacleView, ask, begin, displayed, obstacle
 from resolvers.prefill import Found, MaterialStatus, Part, found_of
 from schema.catalogue import Catalogue, Item, Resource
 from schema.errors import FieldFault, Text
 from schema.identifiers import PARSERS, IdentifierError
 from schema.same import same_items
 from schema.types import UseInput
-
-_FIELD = "divergence"
-_MAX_QUESTIONS = 5
 
 
 @strawberry.type(name="HeldValue", description="持有值: a datum as one department holds it; a value a record.")
@@ -64,8 +61,6 @@ class DivergenceQueries:
         use: Annotated[UseInput, strawberry.argument(description="用途与依据")],
     ) -> DivergenceView | None:
         context = info.context
-        if sum(act.field == _FIELD for act in context.acts) >= _MAX_QUESTIONS:
-            raise FieldFault("QUERY_TOO_EXPENSIVE")
         catalogue = context.snapshot.catalogue
         same = _same(catalogue, item)
         entity = catalogue.entities[same[0][0].entity or ""]
@@ -73,7 +68,7 @@ class DivergenceQueries:
             number = PARSERS[entity.type](identifier)
         except IdentifierError as error:
             raise FieldFault("IDENTIFIER_INVALID", Text(error.reason_en, error.reason_zh)) from None
-        context.note(Act(_FIELD, same[0][0].name, subjects=((entity.name, number),)))
+        begin(Act("divergence", same[0][0].name, subjects=((entity.name, number),)), context)
         parts = [Part(0, entity.name, "", resource, (one.name,)) for resource, one in same]
         basis = {kind: value for kind, value in basis_of(use).items() if value is not None}
         subject = CaseSubject(entity.name, number, "", "")

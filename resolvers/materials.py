@@ -22,9 +22,8 @@ from schema.catalogue import Catalogue, Item, ItemType, MaskKind, Purpose
 from schema.errors import FieldFault
 from schema.types import titled_enum
 
-_FIELD = "materials"
-_MAX_PREFILLS = 5
-"""Cases whose materials one operation may ask for: each is an operation or two of its own."""
+_MAX_OF_A_KIND = 5
+"""How many fields of one kind that ask the line anew an operation may have: each is an operation or two of its own."""
 
 STATUS_TITLES = {
     MaterialStatus.OBTAINED: "已获取，无需提交",
@@ -82,9 +81,7 @@ class MaterialView:
 
 async def materials_of(case: Case, context: Context) -> list[MaterialView]:
     """How each material of the case stands now. FieldFault CASE_UNKNOWN if the case is not open, or its service item is gone."""
-    if sum(act.field == _FIELD for act in context.acts) >= _MAX_PREFILLS:
-        raise FieldFault("QUERY_TOO_EXPENSIVE")
-    context.note(Act(_FIELD, "Case", case.number, case.service))
+    begin(Act("materials", "Case", case.number, case.service), context)
     catalogue = context.snapshot.catalogue
     service = catalogue.services.get(case.service)
     if service is None or case.state(context.now) is not CaseState.OPEN:
@@ -96,6 +93,13 @@ async def materials_of(case: Case, context: Context) -> list[MaterialView]:
         use = {"purpose": purpose.value, "basis": {"case": case.number}}
         answers[purpose] = await ask(asked, case.subjects, use, context)
     return [_view(outcome, catalogue) for outcome in outcomes_of(service, parts, case.subjects, answers)]
+
+
+def begin(act: Act, context: Context) -> None:
+    """Note a field that asks the line anew; FieldFault QUERY_TOO_EXPENSIVE if the operation has as many of its kind already."""
+    if sum(one.field == act.field for one in context.acts) >= _MAX_OF_A_KIND:
+        raise FieldFault("QUERY_TOO_EXPENSIVE")
+    context.note(act)
 
 
 async def ask(
